@@ -1,12 +1,12 @@
 """What can go wrong with a place for bytes. The queue reads only `retryable`; no message names a key or a path.
 
-    StorageError
-      BadKey               the key is not of our alphabet or shape
-      ObjectNotFound       nothing lies under that key
-      TooLarge             the stream went past its limit
-      NoSpace              the place is full
-      ReadOnly             we may not write there
-      StorageUnavailable   the place did not answer
+StorageError
+  BadKey               the key is not of our alphabet or shape
+  ObjectNotFound       nothing lies under that key
+  TooLarge             the stream went past its limit
+  NoSpace              the place is full
+  ReadOnly             we may not write there
+  StorageUnavailable   the place did not answer
 """
 
 from __future__ import annotations

@@ -1,0 +1,94 @@
+"""What every test may ask for: throw-away servers, and a fresh ledger on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from worker.ledger.database import Ledger
+
+_NUMBERS = itertools.count(1)
+_TEMPLATE = "mayfly_template"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    """No setting of the developer's own leaks into a test."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("MAYFLY_")}
+    yield
+    os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of an empty PostgreSQL that lives for the session; its user may create databases."""
+    with servers.postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of a Redis that lives for the session. Tests that need it empty flush it or start their own."""
+    with servers.redis_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database file to copy."""
+    file = tmp_path_factory.mktemp("template") / "ledger.db"
+    ledger = Ledger(f"sqlite:///{file}")
+    ledger.migrate()
+    ledger.close()
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> str:
+    """A migrated database to copy; returns the URL of the server."""
+    _execute(postgres_url, f"CREATE DATABASE {_TEMPLATE}")
+    ledger = Ledger(database_url(postgres_url, _TEMPLATE))
+    ledger.migrate()
+    ledger.close()
+    return postgres_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh, migrated database, once on each kind."""
+    if request.param == "sqlite":
+        file = tmp_path / "ledger.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+        return
+    server = request.getfixturevalue("postgres_template")
+    name = f"mayfly_{next(_NUMBERS)}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    yield database_url(server, name)
+    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """A fresh ledger, once on each kind of database."""
+    made = Ledger(ledger_url)
+    yield made
+    made.close()
+
+
+def database_url(server: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    return f"{server.rsplit('/', 1)[0]}/{name}"
+
+
+def _execute(url: str, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(statement)  # type: ignore[call-overload]

@@ -1,0 +1,183 @@
+"""Copies of bytes, wherever they lie: planned before they are written, claimed when they are due, looked for after.
+
+What is due is found by a partial index over copies that are not at their end. A claim pushes `next_attempt_at` to the
+end of its lease, so that a claimed copy is out of everybody's sight until the claimer is done or dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, or_, select, text, update
+
+from storage_backends.keys import Key
+from worker.errors import NotFound, StateConflict
+from worker.ledger import events, tables
+from worker.ledger.database import Tx
+from worker.ledger.rows import to_artifact
+from worker.ledger.uploads import after_birth, held, insert_new
+from worker.ledger.uploads import get as get_upload
+from worker.model import Artifact, ArtifactKind, ArtifactState, new_id
+
+_T = tables.artifacts
+
+
+def plan(
+    tx: Tx,
+    *,
+    upload_id: str,
+    kind: ArtifactKind,
+    name: str,
+    location: str,
+    retention_class: str,
+    rule: str,
+    delete_at: datetime,
+    key: str | None = None,
+    media_type: str | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    actor: str,
+) -> Artifact:
+    """The row of a copy that does not exist yet; once this is committed the bytes may be written (P1).
+
+    Raises `NotFound` (`upload_not_found`), `StateConflict` (`key_taken`: another row names that place), `BadKey`, and
+    `Defect` for a last day before its birth.
+    """
+    events.lock(tx, upload_id)
+    upload = get_upload(tx, upload_id)
+    artifact_id = new_id("art")
+    own = Key(retention_class=retention_class, app=upload.app, upload_id=upload_id, artifact_id=artifact_id)
+    values = {
+        "id": artifact_id,
+        "upload_id": upload_id,
+        "kind": kind,
+        "name": name,
+        "state": ArtifactState.PLANNED,
+        "fence": 0,
+        "location": location,
+        "key": str(own if key is None else Key.parse(key)),
+        "rule": rule,
+        "media_type": media_type,
+        "width": width,
+        "height": height,
+        "created_at": tx.now,
+        "state_at": tx.now,
+        "delete_at": delete_at,
+        "next_attempt_at": delete_at,
+    }
+    if not insert_new(tx, _T, values):
+        raise StateConflict("another copy has that place already", code="key_taken")
+    detail = {"artifact_id": artifact_id, "kind": kind, "name": name, "rule": rule, "delete_at": delete_at}
+    events.append(tx, upload_id, event="artifact_planned", actor=actor, target=ArtifactState.PLANNED, detail=detail)
+    return get(tx, artifact_id)
+
+
+def get(tx: Tx, artifact_id: str) -> Artifact:
+    """Raises `NotFound` (`artifact_not_found`)."""
+    row = tx.conn.execute(select(_T).where(_T.c.id == artifact_id)).one_or_none()
+    if row is None:
+        raise NotFound("no such artifact", code="artifact_not_found")
+    return to_artifact(row)
+
+
+def find_by_key(tx: Tx, location: str, key: str) -> Artifact | None:
+    """The copy that lies, or lay, under that key of that location."""
+    row = tx.conn.execute(select(_T).where(_T.c.location == location, _T.c.key == key)).one_or_none()
+    return None if row is None else to_artifact(row)
+
+
+def of_upload(tx: Tx, upload_id: str, *, states: Collection[ArtifactState] | None = None) -> list[Artifact]:
+    """The copies of one upload, oldest first."""
+    query = select(_T).where(_T.c.upload_id == upload_id)
+    if states is not None:
+        query = query.where(_T.c.state.in_(list(states)))
+    return [to_artifact(row) for row in tx.conn.execute(query.order_by(_T.c.created_at, _T.c.id))]
+
+
+def set_deadline(tx: Tx, artifact_id: str, *, delete_at: datetime, rule: str, basis: str, actor: str) -> Artifact:
+    """Move the last day of a copy that is planned or present, with the ground for it in the chain.
+
+    Raises `StateConflict` for a copy whose erasure has begun, `Defect` for a day before its birth.
+    """
+    events.lock(tx, (was := get(tx, artifact_id)).upload_id)
+    delete_at = after_birth(delete_at, was.created_at)
+    movable = (ArtifactState.PLANNED, ArtifactState.PRESENT)
+    moved = tx.conn.execute(
+        update(_T)
+        .where(_T.c.id == artifact_id, _T.c.state.in_(movable))
+        .values(delete_at=delete_at, rule=rule, next_attempt_at=delete_at)
+        .returning(_T)
+    ).one_or_none()
+    if moved is None:
+        raise StateConflict("the erasure of this copy has begun; its last day stands")
+    detail = {"artifact_id": artifact_id, "delete_at": delete_at, "rule": rule, "basis": basis}
+    events.append(tx, was.upload_id, event="artifact_deadline_set", actor=actor, detail=detail)
+    return to_artifact(moved)
+
+
+def claim_due(tx: Tx, *, limit: int, lease: timedelta, locations: Collection[str]) -> list[Artifact]:
+    """Take up to `limit` copies that are due at places this process reaches, the longest overdue first. Two claimers
+    never get the same copy while its lease runs. Copies of held uploads are not due."""
+    query = _claimable(locations).where(_T.c.next_attempt_at <= tx.now).order_by(_T.c.next_attempt_at).limit(limit)
+    return _claim(tx, query, lease)
+
+
+def claim_of_upload(tx: Tx, upload_id: str, *, lease: timedelta, locations: Collection[str]) -> list[Artifact]:
+    """Take every copy of one upload that is not at its end, due or not, and not in somebody's hands."""
+    free = or_(_T.c.lease_until.is_(None), _T.c.lease_until <= tx.now)
+    return _claim(tx, _claimable(locations).where(_T.c.upload_id == upload_id, free).order_by(_T.c.id), lease)
+
+
+def any_due(tx: Tx, locations: Collection[str]) -> bool:
+    """Whether `claim_due` would find something at these places."""
+    query = _claimable(locations).where(_T.c.next_attempt_at <= tx.now).limit(1)
+    return tx.conn.execute(query).first() is not None
+
+
+def _claimable(locations: Collection[str]) -> Select[Any]:
+    reachable: ColumnElement[bool] = _T.c.location.in_(list(locations))
+    return select(_T.c.id).where(text(tables.LIVE_ARTIFACT), reachable, ~held(_T.c.upload_id))
+
+
+def _claim(tx: Tx, query: Select[Any], lease: timedelta) -> list[Artifact]:
+    # SQLite has one writer at a time and ignores the lock; there the lease column alone keeps claimers apart.
+    ids = list(tx.conn.execute(query.with_for_update(of=_T, skip_locked=True)).scalars())
+    if not ids:
+        return []
+    until = tx.now + lease
+    claimed = tx.conn.execute(
+        update(_T)
+        .where(_T.c.id.in_(ids))
+        .values(fence=_T.c.fence + 1, lease_until=until, next_attempt_at=until)
+        .returning(_T)
+    )
+    return sorted((to_artifact(row) for row in claimed), key=lambda artifact: ids.index(artifact.id))
+
+
+def defer(tx: Tx, artifact: Artifact, *, until: datetime, reason: str) -> Artifact:
+    """Give a claimed copy back for later. Raises `StateConflict` (`superseded`) when somebody else claimed it since."""
+    deferred = tx.conn.execute(
+        update(_T)
+        .where(_T.c.id == artifact.id, _T.c.fence == artifact.fence, text(tables.LIVE_ARTIFACT))
+        .values(next_attempt_at=until, lease_until=None, reason=reason)
+        .returning(_T)
+    ).one_or_none()
+    if deferred is None:
+        raise StateConflict("somebody else has this copy now", code="superseded")
+    return to_artifact(deferred)
+
+
+def oldest_overdue_seconds(tx: Tx) -> int:
+    """How long the copy that should have been gone first has outlived its last day; 0 when none has. Held ones do not
+    count: they are kept on purpose."""
+    query = select(_T.c.delete_at).where(text(tables.LIVE_ARTIFACT), _T.c.delete_at <= tx.now, ~held(_T.c.upload_id))
+    oldest = tx.conn.execute(query.order_by(_T.c.delete_at).limit(1)).scalar_one_or_none()
+    return 0 if oldest is None else int((tx.now - oldest).total_seconds())
+
+
+def counts(tx: Tx) -> dict[str, int]:
+    """How many copies stand in each state; a state that none is in is left out."""
+    query = select(_T.c.state, func.count().label("n")).group_by(_T.c.state).order_by(_T.c.state)
+    return {row.state: row.n for row in tx.conn.execute(query)}

@@ -1,0 +1,93 @@
+"""Legal holds: while one is active, nothing may erase the upload. Several per upload; each is released by its case."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, or_, select, text, update
+
+from worker.errors import NotFound, StateConflict
+from worker.ledger import events, tables
+from worker.ledger.database import Tx
+from worker.ledger.rows import to_hold
+from worker.ledger.states import held
+from worker.ledger.uploads import get as get_upload
+from worker.ledger.uploads import insert_new
+from worker.model import ArtifactState, Hold, UploadState, new_id
+
+_T = tables.holds
+
+
+def place(
+    tx: Tx, *, upload_id: str, case_ref: str, reason: str, authority: str, review_at: datetime | None = None
+) -> Hold:
+    """Hold an upload for a case; a second call for the same case returns the hold that is there.
+
+    Raises `NotFound` (`upload_not_found`), and `StateConflict` (`erased`) when nothing is left to hold.
+    """
+    events.lock(tx, upload_id)
+    if get_upload(tx, upload_id).state is UploadState.ERASED:
+        raise StateConflict("this upload is erased; there is nothing to hold", code="erased")
+    hold_id = new_id("hold")
+    row = {
+        "id": hold_id,
+        "upload_id": upload_id,
+        "case_ref": case_ref,
+        "reason": reason,
+        "authority": authority,
+        "placed_at": tx.now,
+        "review_at": review_at,
+    }
+    if insert_new(tx, _T, row):
+        detail = {"hold_id": hold_id, "review_at": review_at}
+        events.append(tx, upload_id, event="hold_placed", actor="operator", detail=detail)
+    return _active_of_case(tx, upload_id, case_ref)
+
+
+def release(tx: Tx, *, upload_id: str, case_ref: str) -> Hold:
+    """End the hold of one case. With the last one, what has passed its day is due in the same commit.
+
+    Raises `NotFound` (`upload_not_found`, `hold_not_found`).
+    """
+    events.lock(tx, upload_id)
+    hold = _active_of_case(tx, upload_id, case_ref)
+    released = tx.conn.execute(update(_T).where(_T.c.id == hold.id).values(released_at=tx.now).returning(_T)).one()
+    events.append(tx, upload_id, event="hold_released", actor="operator", detail={"hold_id": hold.id})
+    if not held(tx, upload_id):
+        _due_again(tx, upload_id)
+    return to_hold(released)
+
+
+def active(tx: Tx, upload_id: str) -> list[Hold]:
+    """The active holds of one upload, oldest first."""
+    query = select(_T).where(_T.c.upload_id == upload_id, text(tables.ACTIVE_HOLD))
+    return [to_hold(row) for row in tx.conn.execute(query.order_by(_T.c.placed_at, _T.c.id))]
+
+
+def all_active(tx: Tx) -> list[Hold]:
+    """Every active hold, oldest first."""
+    query = select(_T).where(text(tables.ACTIVE_HOLD)).order_by(_T.c.placed_at, _T.c.id)
+    return [to_hold(row) for row in tx.conn.execute(query)]
+
+
+def count_active(tx: Tx) -> int:
+    return tx.conn.execute(select(func.count()).select_from(_T).where(text(tables.ACTIVE_HOLD))).scalar_one()
+
+
+def _active_of_case(tx: Tx, upload_id: str, case_ref: str) -> Hold:
+    query = select(_T).where(_T.c.upload_id == upload_id, _T.c.case_ref == case_ref, text(tables.ACTIVE_HOLD))
+    row = tx.conn.execute(query).one_or_none()
+    if row is None:
+        raise NotFound("no active hold of that case on this upload", code="hold_not_found")
+    return to_hold(row)
+
+
+def _due_again(tx: Tx, upload_id: str) -> None:
+    c = tables.artifacts.c
+    begun = c.state.in_((ArtifactState.ERASING, ArtifactState.BLOCKED))
+    free = or_(c.lease_until.is_(None), c.lease_until <= tx.now)
+    tx.conn.execute(
+        update(tables.artifacts)
+        .where(c.upload_id == upload_id, text(tables.LIVE_ARTIFACT), or_(begun, c.delete_at <= tx.now), free)
+        .values(next_attempt_at=tx.now)
+    )

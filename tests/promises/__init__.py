@@ -1,0 +1,1 @@
+"""One module for each promise of the design."""

@@ -1,0 +1,51 @@
+"""What one jailed child may use. The kernel enforces these by rlimits, the zygote the wall clock."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import asdict, dataclass
+from typing import Any
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """`address_space` and `file_size` in bytes, `cpu_s` and `wall_s` in seconds; `threads` opens the AVIF/HEIF list.
+
+    `address_space` is virtual memory of the whole child, the warmed zygote's own libraries included: it is not
+    resident memory, so an operator's cgroup limit stays necessary beside it.
+    """
+
+    address_space: int
+    cpu_s: int
+    wall_s: float
+    file_size: int = 0
+    open_files: int = 16
+    threads: bool = False
+
+    def as_wire(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+# Room for 64 megapixels: a WebP costs 16 bytes a pixel in Pillow (1 GiB), and the frame it is scaled to lies beside it.
+IMAGE_LIMITS = Limits(address_space=2 * GIB, cpu_s=30, wall_s=60)
+
+
+def apply(limits: Limits) -> None:
+    """Set the rlimits of this process, soft and hard; nothing can raise them again.
+
+    CORE is 1, not 0: a kernel that pipes cores into a handler ignores 0, while 1 makes it give up (security.md S31).
+    CPU has a hard limit one second above the soft one: a program that swallows SIGXCPU then meets SIGKILL.
+    """
+    for kind, soft, hard in (
+        (resource.RLIMIT_CORE, 1, 1),
+        (resource.RLIMIT_AS, limits.address_space, limits.address_space),
+        (resource.RLIMIT_CPU, limits.cpu_s, limits.cpu_s + 1),
+        (resource.RLIMIT_FSIZE, limits.file_size, limits.file_size),
+        (resource.RLIMIT_NOFILE, limits.open_files, limits.open_files),
+        (resource.RLIMIT_MEMLOCK, 0, 0),
+        (resource.RLIMIT_MSGQUEUE, 0, 0),
+    ):
+        resource.setrlimit(kind, (soft, hard))

@@ -1,0 +1,62 @@
+"""One table of limits, read by the door, the pre-walk, the jail, and the parent that checks the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaLimits:
+    """Pixels, bytes, seconds, counts. The defaults take what phones make: 64 megapixels and 50 MB, 10 minutes and 2 GB.
+
+    Frame counts and the like were set above what 3,846 good public files showed.
+    """
+
+    pixels: int = 64_000_000
+    side: int = 16_384
+    aspect: int = 200
+    image_bytes: int = 50_000_000
+    frames: int = 300
+    frame_pixels_total: int = 400_000_000
+    segments: int = 5_000
+    scans: int = 100
+    chunks: int = 10_000
+    pages: int = 100
+    boxes: int = 10_000
+    box_depth: int = 16
+    video_bytes: int = 2_000_000_000
+    duration_s: int = 600
+    streams: int = 16
+    video_pixels: int = 40_000_000
+
+    def as_args(self) -> dict[str, int]:
+        """As JSON, for the jail's child."""
+        return asdict(self)
+
+    @classmethod
+    def from_args(cls, args: Mapping[str, object]) -> MediaLimits:
+        """The inverse of `as_args`; raises TypeError or ValueError for a name or value that is not one of ours."""
+        return cls(**{name: int(str(value)) for name, value in args.items()})
+
+    @property
+    def frame_pixels(self) -> int:
+        """Pixels over all frames: at least one frame of the largest size fits."""
+        return max(self.frame_pixels_total, self.pixels)
+
+    @property
+    def image_address_space(self) -> int:
+        """`RLIMIT_AS` of a picture's child, in bytes."""
+        return 512 * MIB + 24 * self.pixels
+
+    @property
+    def image_cpu_s(self) -> int:
+        """`RLIMIT_CPU` of a picture's child, in seconds."""
+        return 8 + self.pixels // 4_000_000
+
+    @property
+    def image_wall_s(self) -> float:
+        """Deadline of a picture's child: a loaded host may give it a quarter of a processor."""
+        return 4.0 * self.image_cpu_s

@@ -1,0 +1,112 @@
+"""Second reader of JPEG: baseline, three components, the standard tables, one scan; nothing before, between or after.
+
+With constant Huffman tables and quantisation tables of a known quality there is no table left to hide anything in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+
+from PIL import ImageFile
+
+from worker.media.proof import pixels
+from worker.media.proof.doubt import Doubt, need
+
+_APP0 = b"JFIF\0\1\1\0\0\1\0\1\0\0"
+_SCAN = bytes((3, 1, 0x00, 2, 0x11, 3, 0x11, 0, 63, 0))
+# Anything in the scan that is not sample data or a stuffed zero.
+_IN_SCAN = re.compile(rb"\xff[^\0]")
+# SHA-256 of the four Huffman tables of ITU-T T.81 Annex K.3, each as its segment's payload.
+_HUFFMAN = frozenset(
+    {
+        "9fb04cb1a8076318f33f273ffef967a9ea7291ecf3adeca79f643dfd300de425",
+        "f27ce9b718f91cd426885e6ce4a37d0ba4900db219f719eef29ecc1f7f4fd5f0",
+        "af48d4f608dfb682fd19ee479c66dad5342dfbed5b1d1807b95393162a8715d1",
+        "8cf60aa835f8474bb590e73332bee9c246bec9ce1e368aa725674c096f3efd2c",
+    }
+)
+# Annex K.1 and K.2, in zigzag order.
+_LUMINANCE = bytes.fromhex(
+    "100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c3933"
+    "383740485c4e404457453738506d51575f626768673e4d71797064785c656763"
+)
+_CHROMINANCE = bytes.fromhex("1112121815182f1a1a2f634238426363" + "63" * 48)
+_QUALITIES = range(50, 96)
+
+
+def check(data: bytes) -> None:
+    """Raises `Doubt`."""
+    need(data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9", "first or last marker")
+    segments, scan_at = _segments(data)
+    need([marker for marker, _ in segments[:1]] == [0xE0] and segments[0][1] == _APP0, "APP0")
+    by_marker: dict[int, list[bytes]] = {}
+    for marker, body in segments[1:]:
+        by_marker.setdefault(marker, []).append(body)
+    need(set(by_marker) == {0xDB, 0xC0, 0xC4, 0xDA}, "a segment that may not be there")
+    _quantisation(by_marker[0xDB])
+    _huffman(by_marker[0xC4])
+    need(len(by_marker[0xC0]) == 1 and by_marker[0xDA] == [_SCAN], "frame or scan")
+    size = _frame(by_marker[0xC0][0])
+    found = _IN_SCAN.search(data, scan_at)
+    need(found is not None and found.start() == len(data) - 2, "a marker in the scan, or bytes after the end")
+    image = pixels.decoded(data, "JPEG")
+    need(image.size == size and image.mode == "RGB", "decoded size")
+    _no_tail(data)
+
+
+def _segments(data: bytes) -> tuple[list[tuple[int, bytes]], int]:
+    """Marker and payload up to the scan, and where its samples begin."""
+    found: list[tuple[int, bytes]] = []
+    at = 2
+    while True:
+        need(at + 4 <= len(data) and data[at] == 0xFF and len(found) < 16, "a segment")
+        marker, size = data[at + 1], int(struct.unpack_from(">H", data, at + 2)[0])
+        need(size >= 2 and at + 2 + size <= len(data), "a segment's length")
+        found.append((marker, data[at + 4 : at + 2 + size]))
+        at += 2 + size
+        if marker == 0xDA:
+            return found, at
+
+
+def _quantisation(tables: list[bytes]) -> None:
+    need([body[:1] for body in tables] == [b"\0", b"\1"], "number of quantisation tables")
+    pair = (tables[0][1:], tables[1][1:])
+    known = {(_scaled(_LUMINANCE, quality), _scaled(_CHROMINANCE, quality)) for quality in _QUALITIES}
+    need(pair in known, "quantisation tables")
+
+
+def _scaled(table: bytes, quality: int) -> bytes:
+    """The usual scaling of the tables of Annex K by a quality of 50 to 100."""
+    percent = 200 - 2 * quality
+    return bytes(min(max((value * percent + 50) // 100, 1), 255) for value in table)
+
+
+def _huffman(tables: list[bytes]) -> None:
+    digests = [hashlib.sha256(body).hexdigest() for body in tables]
+    need(len(digests) == 4 and set(digests) == _HUFFMAN, "Huffman tables")
+
+
+def _frame(body: bytes) -> tuple[int, int]:
+    need(len(body) == 15 and body[0] == 8 and body[5] == 3, "frame header")
+    height, width = struct.unpack_from(">HH", body, 1)
+    need(0 < width <= 16_384 and 0 < height <= 16_384 and width * height <= 40_000_000, "size")
+    need(body[6:] == bytes((1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1)), "components")
+    return width, height
+
+
+def _no_tail(data: bytes) -> None:
+    """A scan without its last byte lacks samples; one that is complete without it had bytes to spare.
+
+    One spare byte may pass as the padding of the last one.
+    """
+    parser = ImageFile.Parser()
+    try:
+        parser.feed(data[:-3])
+    except (OSError, ValueError, SyntaxError):
+        return
+    image = parser.image
+    if image is None:
+        raise Doubt("the decoder did not begin")
+    need(not parser.finished, "bytes after the last sample")

@@ -1,0 +1,59 @@
+"""The parent side of the media room: which workshop takes a file, and the proof of what it made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.media.formats import Format, format_named
+from worker.media.jail import Jail
+from worker.media.limits import MediaLimits
+from worker.media.photo import render_image
+from worker.media.proving import prove
+from worker.media.rendered import Made, Proof, Rendered
+from worker.media.video import render_video
+
+
+@dataclass(frozen=True, kw_only=True)
+class Studio:
+    jail: Jail
+    limits: MediaLimits
+    video_threads: int
+
+    def render(
+        self,
+        source: Path,
+        fmt: Format,
+        room: Path,
+        on_progress: Callable[[int], None],
+        cancelled: Callable[[], bool],
+    ) -> Rendered:
+        """All renditions of one file, unproven. Raises `Unprocessable` with a code of `worker.media.codes`."""
+        if fmt.work_class == "image":
+            return render_image(self.jail, source, fmt, self.limits)
+        return render_video(
+            self.jail,
+            source,
+            room,
+            fmt,
+            self.limits,
+            threads=self.video_threads,
+            on_progress=on_progress,
+            cancelled=cancelled,
+        )
+
+    def prove(self, made: Made) -> Proof:
+        """The second reader's word for one rendition. Raises `Unprocessable` (`not_proven`)."""
+        return prove(self.jail, made.body if made.body is not None else _written(made), made.media_type)
+
+    def most_bytes(self, media_type: str) -> int:
+        """The most bytes an original of this type may have."""
+        fmt = format_named(media_type)
+        return self.limits.image_bytes if fmt.work_class == "image" else self.limits.video_bytes
+
+
+def _written(made: Made) -> Path:
+    if made.path is None:
+        raise ValueError("a rendition without bytes")
+    return made.path

@@ -1,0 +1,218 @@
+"""The video workshop: looked at, encoded anew, settled, counted frame by frame, and a poster from the settled film.
+
+Every step is a tool in the jail. Exit status 0 is not believed: a tool must also be silent, and what was written is
+decoded whole and held against what was read (`security.md` S22).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.media import complaints, ffmpeg, ffprobe, tags
+from worker.media.codes import unprocessable
+from worker.media.ffmpeg import Source
+from worker.media.ffprobe import Clip
+from worker.media.formats import Format
+from worker.media.jail import Finished, Jail, Limits
+from worker.media.limits import MediaLimits
+from worker.media.photo import render_frame
+from worker.media.progress import Counted, Encoded, Progress
+from worker.media.rendered import Facts, Made, Rendered
+from worker.media.renditions import renditions_of
+
+# All steps of one clip together, in seconds: with the proof behind it this ends before the queue's own time limit.
+DEADLINE_S = 700.0
+_MIB = 1 << 20
+_READ = 1 << 20
+# The longest side is the row's; the shorter one is 9 to 16 of it, so that 1080p stands upright as well as it lies.
+_SHORT_SIDE = 1080
+# A poster is chosen from this many frames at the beginning: what is shown must not be the end of the story.
+_POSTER_FRAMES = 300
+# Mean luma (16 to 235) above which a picture is worth showing.
+_DARK = 32
+# How far a film may end before the file said it would: the larger of the two. Muxers round, and sound may be padded.
+_SHORT_BY_S, _SHORT_BY = 1.0, 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bench:
+    """What all steps of one clip share. `ends_at` is on the monotonic clock."""
+
+    jail: Jail
+    room: Path
+    limits: MediaLimits
+    threads: int
+    ends_at: float
+    cancelled: Callable[[], bool]
+    used: list[Finished]
+
+    def source(self, path: Path, demuxer: str) -> Source:
+        return Source(
+            path=path, demuxer=demuxer, limits=self.limits, threads=self.threads, most_s=self.limits.duration_s + 1.0
+        )
+
+    def run(self, argv: list[str], read: Path, on_line: Callable[[str], None] | None, *, pixels: int) -> Finished:
+        """One tool. Raises `Unprocessable` unless it ended with status 0 and had nothing to say."""
+        left = self.ends_at - time.monotonic()
+        if left <= 0:
+            raise unprocessable("decoder_timeout")
+        done = self.jail.run(
+            argv,
+            read=[read],
+            write=self.room,
+            limits=self._limits(left, pixels),
+            on_line=on_line,
+            cancelled=self.cancelled,
+        )
+        self.used.append(done)
+        if done.status != 0 or complaints.heard(done.stderr):
+            raise complaints.refusal(done.stderr)
+        return done
+
+    def _limits(self, left: float, pixels: int) -> Limits:
+        film = (ffmpeg.MOST_BITRATE + ffmpeg.SOUND_BITRATE) // 8 * self.limits.duration_s
+        return Limits(
+            # Measured: 1080p needs 0.8 GiB; a decoder keeps up to 16 frames of up to 6 bytes a pixel, twice over.
+            address_space=1024 * _MIB + 192 * pixels,
+            cpu_s=int(left * (self.threads + 1)) + 1,
+            wall_s=left,
+            file_size=film + film // 4 + 64 * _MIB,
+            open_files=64,
+            threads=True,
+        )
+
+
+def render_video(
+    jail: Jail,
+    source: Path,
+    room: Path,
+    fmt: Format,
+    limits: MediaLimits,
+    *,
+    threads: int,
+    on_progress: Callable[[int], None],
+    cancelled: Callable[[], bool],
+) -> Rendered:
+    """`video`, `poster` and `thumb` of a clip; files lie in `room`. `on_progress` hears whole percentages.
+
+    Raises `Unprocessable` with a code of the list, `Cancelled`, and `Unavailable` (`disk_full`, `ffmpeg_missing`).
+    """
+    ends_at = time.monotonic() + DEADLINE_S
+    bench = _Bench(jail=jail, room=room, limits=limits, threads=threads, ends_at=ends_at, cancelled=cancelled, used=[])
+    progress = Progress(tell=on_progress)
+    original = bench.source(source, fmt.decoder)
+    told = ffprobe.parse(bench.run(ffmpeg.probe(original), source, None, pixels=limits.video_pixels).stdout)
+    clip = ffprobe.judge(told, limits)
+    size = fitted(clip)
+    film, frames = _encoded(bench, original, clip, size, progress)
+    counted = _counted(bench, film, clip, frames, progress)
+    still = render_frame(jail, _still(bench, film, size, frames), limits)
+    progress.at(100)
+    duration_ms = round(1000 * counted.ends_s[0])
+    made = (_film(film, size, duration_ms), *still.made)
+    facts = Facts(
+        media_type=fmt.media_type,
+        width=clip.width,
+        height=clip.height,
+        frames=counted.frames[0],
+        duration_ms=duration_ms,
+        has_alpha=False,
+        placeholder=still.facts.placeholder,
+        removed=tags.removed(told),
+    )
+    return Rendered(
+        facts=facts,
+        made=made,
+        cpu_s=still.cpu_s + sum(each.cpu_s for each in bench.used),
+        peak_rss=max(still.peak_rss, *(each.peak_rss for each in bench.used)),
+    )
+
+
+def fitted(clip: Clip) -> tuple[int, int]:
+    """Pixels of the film: within 1920x1080 or 1080x1920, even numbers, never enlarged."""
+    (row,) = renditions_of("video")
+    ratio = min(1.0, row.fit / max(clip.width, clip.height), _SHORT_SIDE / min(clip.width, clip.height))
+    width, height = (max(2, round(side * ratio / 2) * 2) for side in (clip.width, clip.height))
+    return width, height
+
+
+def preset(clip: Clip, size: tuple[int, int]) -> str:
+    """How hard x264 tries: the longer the film, the less, so that every clip within the limits ends in its time."""
+    work = (clip.duration_s or 60.0) * size[0] * size[1] / (1920 * 1080)
+    return next(name for most_s, name in _PRESETS if work <= most_s)
+
+
+# Seconds of 1080p film -> preset.
+_PRESETS = ((20.0, "medium"), (60.0, "fast"), (180.0, "veryfast"), (float("inf"), "superfast"))
+
+
+def _encoded(
+    bench: _Bench, original: Source, clip: Clip, size: tuple[int, int], progress: Progress
+) -> tuple[Path, int]:
+    """The settled film, and how many frames were written into it."""
+    first, film = bench.room / "first.mp4", bench.room / "video.mp4"
+    expected_s = clip.duration_s or 60.0
+    told = Encoded(reached=progress.step(0, 85, expected_s))
+    argv = ffmpeg.encode(original, clip, size, first, preset=preset(clip, size))
+    bench.run(argv, original.path, told.line, pixels=clip.pixels)
+    if not told.ended or not told.frames:
+        raise unprocessable("corrupt")
+    settled = Encoded(reached=progress.step(85, 88, expected_s))
+    argv = ffmpeg.settle(bench.source(first, "mov"), film, sound=clip.sound_rate > 0)
+    bench.run(argv, first, settled.line, pixels=clip.pixels)
+    first.unlink()
+    return film, told.frames
+
+
+def _counted(bench: _Bench, film: Path, clip: Clip, frames: int, progress: Progress) -> Counted:
+    """Decode all that was written and hold it against what was read. Raises `Unprocessable` (`truncated`)."""
+    counted = Counted(reached=progress.step(88, 96, clip.duration_s or 60.0))
+    sound = clip.sound_rate > 0
+    try:
+        bench.run(ffmpeg.count(bench.source(film, "mov"), sound=sound), film, counted.line, pixels=clip.pixels)
+    except (KeyError, ValueError, ArithmeticError):
+        raise unprocessable("decoder_protocol_error") from None
+    if counted.frames.get(0) != frames or (sound and not counted.frames.get(1)):
+        raise unprocessable("corrupt")
+    lacking = (clip.duration_s or 0.0) - max(counted.ends_s.values())
+    if lacking > max(_SHORT_BY_S, _SHORT_BY * (clip.duration_s or 0.0)):
+        raise unprocessable("truncated")
+    return counted
+
+
+def _still(bench: _Bench, film: Path, size: tuple[int, int], frames: int) -> Path:
+    """A picture that stands for the film, as PNG in the room; a bright one where there is any."""
+    target = bench.room / "poster.png"
+    source = bench.source(film, "mov")
+    every = max(1, min(frames, _POSTER_FRAMES) // ffmpeg.STILLS)
+    for darkest in (_DARK, None):
+        argv = ffmpeg.still(source, target, every=every, darkest=darkest)
+        bench.run(argv, film, None, pixels=size[0] * size[1])
+        if target.exists() and target.stat().st_size:
+            return target
+        # Nothing bright enough leaves an empty file, which ffmpeg would not write over.
+        target.unlink(missing_ok=True)
+    raise unprocessable("corrupt")
+
+
+def _film(path: Path, size: tuple[int, int], duration_ms: int) -> Made:
+    (row,) = renditions_of("video")
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_READ):
+            digest.update(chunk)
+    return Made(
+        name=row.name,
+        kind=row.kind,
+        media_type=row.media_type,
+        width=size[0],
+        height=size[1],
+        bytes=path.stat().st_size,
+        sha256=digest.hexdigest(),
+        path=path,
+        duration_ms=duration_ms,
+    )

@@ -1,0 +1,1 @@
+"""Decisions that may change only on purpose."""

@@ -1,0 +1,65 @@
+"""The environment is read in one place, strictly: an unknown name, a bad value and a missing file are refused."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from worker.errors import UsageRefused
+from worker.settings import Settings, parse_span
+
+
+def test_defaults_are_embedded_and_jailed() -> None:
+    settings = Settings.load({})
+    assert settings.embedded
+    assert settings.jail == "required"
+    assert settings.image_pixels == 64_000_000
+    assert settings.keep_for == timedelta(days=90)
+    assert settings.ledger_url().startswith("sqlite:///")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("MAYFLY_IMAGE_PIXEL", "1", "unknown_setting"),
+        ("MAYFLY_IMAGE_PIXELS", "many", "bad_setting"),
+        ("MAYFLY_IMAGE_PIXELS", "0", "bad_setting"),
+        ("MAYFLY_JAIL", "off", "bad_setting"),
+        ("MAYFLY_APPS", "{", "bad_setting"),
+        ("MAYFLY_KEEP_FOR", "ever", "bad_span"),
+        ("MAYFLY_SUBJECT_SECRET_FILE", "/nowhere/at/all", "bad_setting"),
+    ],
+)
+def test_what_is_wrong_is_refused_without_its_value(name: str, value: str, code: str) -> None:
+    with pytest.raises(UsageRefused) as caught:
+        Settings.load({name: value})
+    assert caught.value.code == code
+    assert value not in str(caught.value).split() or len(value) < 3
+
+
+def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("hunter-canary\n", encoding="utf-8")
+    settings = Settings.load({"MAYFLY_SUBJECT_SECRET_FILE": str(path)})
+    assert settings.subject_secret is not None
+    assert settings.subject_secret.get_secret_value() == "hunter-canary"
+    assert "hunter-canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_an_app_has_limits_of_its_own() -> None:
+    settings = Settings.load({"MAYFLY_APPS": '{"shop": {"keep_for": "30d", "keep_for_most": "60d"}}'})
+    assert settings.app("shop").keep_for == timedelta(days=30)
+    assert settings.app("other").keep_for == timedelta(days=90)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("45s", 45), ("2m", 120), ("1h", 3600), ("30d", 2_592_000)])
+def test_spans(text: str, seconds: int) -> None:
+    assert parse_span(text).total_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1w", "99999999999999999d"])
+def test_what_is_no_span(text: str) -> None:
+    with pytest.raises(UsageRefused):
+        parse_span(text)

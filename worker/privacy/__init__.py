@@ -1,0 +1,1 @@
+"""Requests of persons, and the proof that they were carried out."""

@@ -1,0 +1,31 @@
+"""Write the last day of copies anew whenever their upload changes state: the same rules that the sweep obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from worker.ledger import artifacts
+from worker.ledger.database import Tx
+from worker.model import Artifact, Upload
+from worker.retention.rules import deadline, rule_for
+
+
+def rewrite(tx: Tx, upload: Upload, copies: Iterable[Artifact], *, actor: str) -> None:
+    """Set `delete_at` of each copy from the rule for its kind and the upload's present state; the rule's ground is
+    recorded as the basis."""
+    for copy in copies:
+        rule = rule_for(copy.kind, upload.state)
+        artifacts.set_deadline(
+            tx,
+            copy.id,
+            delete_at=deadline(
+                rule,
+                artifact_created_at=copy.created_at,
+                upload_created_at=upload.created_at,
+                state_entered_at=tx.now,
+                keep_for=upload.keep_for,
+            ),
+            rule=rule.name,
+            basis=rule.ground,
+            actor=actor,
+        )

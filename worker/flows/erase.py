@@ -1,0 +1,159 @@
+"""Erase one upload: deny first, destroy every copy, look again, then tombstone, receipt and `erased` in one commit.
+
+Killed anywhere and run again any number of times, it ends in the same state with one receipt (P4, P5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from worker.errors import HoldActive, Unavailable
+from worker.flows.guard import Guard
+from worker.ledger import artifacts, events, holds, leases, receipts, requests, states, tombstones, uploads
+from worker.ledger.database import Ledger, Tx
+from worker.model import Artifact, ArtifactState, Job, Trigger, Upload, UploadState, WorkClass, new_id
+from worker.privacy.receipt import VERSION, Signer
+from worker.shelf import Shelf
+
+_ENDED = (ArtifactState.GONE, ArtifactState.UNVERIFIABLE)
+CLAIM = timedelta(seconds=60)
+# A tombstone must outlive every backup of the ledger: 35 days of backups and 30 more.
+TOMBSTONE_LIVES = timedelta(days=65)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erase:
+    ledger: Ledger
+    shelf: Shelf
+    signer: Signer
+    policy_version: str
+
+    def begin(self, upload_id: str, trigger: Trigger, *, request_id: str | None = None) -> Upload:
+        """Hide the upload and make its erasure due, in one commit. From here on nothing of it is shown or published.
+
+        Raises `NotFound`, `HoldActive`. An upload that is being erased, or was, is returned as it stands.
+        """
+        with self.ledger.begin() as tx:
+            upload = uploads.get(tx, upload_id)
+            if request_id is not None:
+                requests.link(tx, request_id, upload_id)
+            if upload.state is UploadState.ERASED:
+                return upload
+            if upload.state is not UploadState.ERASING:
+                if held := holds.active(tx, upload_id):
+                    raise HoldActive(f"{len(held)} legal hold(s) keep this upload; release them first")
+                detail: dict[str, Any] = {"trigger": trigger.value}
+                if request_id is not None:
+                    detail["request_id"] = request_id
+                upload = states.move_upload(
+                    tx,
+                    upload_id,
+                    to=UploadState.ERASING,
+                    source=upload.state,
+                    raise_fence=True,
+                    actor="erase",
+                    detail=detail,
+                )
+                uploads.describe(tx, upload_id, delete_at=tx.now)
+            leases.create(tx, kind="erase", target=upload_id, work_class=WorkClass.LIFECYCLE)
+            return upload
+
+    def run(self, upload_id: str, job: Job, guard: Guard) -> None:
+        """Raises `Unavailable` while something still blocks: a writer that has not stopped, a hold placed meanwhile, a
+        copy that cannot be destroyed or reached yet."""
+        with self.ledger.read() as tx:
+            upload = uploads.find(tx, upload_id)
+        if upload is None or upload.state is not UploadState.ERASING:
+            return
+        guard.step("taken")
+        self._wait_for_writer(upload)
+        while claimed := self._claim(upload_id):
+            guard.check()
+            self.shelf.destroy(claimed, trigger=Trigger.USER, step=guard.step)
+        self._seal(upload_id, job)
+        guard.step("sealed")
+
+    def _claim(self, upload_id: str) -> list[Artifact]:
+        with self.ledger.begin() as tx:
+            return artifacts.claim_of_upload(tx, upload_id, lease=CLAIM, locations=self.shelf.reachable())
+
+    def _wait_for_writer(self, upload: Upload) -> None:
+        # A copy that is being written may land after we looked. Its writer meets the raised fence and stops; until its
+        # lease is over, nobody may say that there is nothing.
+        with self.ledger.read() as tx:
+            if leases.held(tx, kind="process", target=upload.id):
+                raise Unavailable(
+                    "a worker still holds this upload; waiting until it has stopped", code="writer_active"
+                )
+
+    def _seal(self, upload_id: str, job: Job) -> None:
+        with self.ledger.begin() as tx:
+            leases.check(tx, job)
+            upload = uploads.get(tx, upload_id)
+            copies = artifacts.of_upload(tx, upload_id)
+            if open_copies := [copy for copy in copies if copy.state not in _ENDED]:
+                raise Unavailable(
+                    f"{len(open_copies)} of {len(copies)} copies are not gone yet; trying again", code="erase_blocked"
+                )
+            body = self._receipt(tx, upload, copies)
+            receipts.keep(tx, receipt_id=body["receipt_id"], upload_id=upload_id, body=self.signer.sign(body))
+            tombstones.write(
+                tx,
+                upload_id=upload_id,
+                artifact_ids=[copy.id for copy in copies],
+                erased_at=tx.now,
+                expires_at=tx.now + TOMBSTONE_LIVES,
+            )
+            states.move_upload(
+                tx, upload_id, to=UploadState.ERASED, source=UploadState.ERASING, fence=upload.fence, actor="erase"
+            )
+            uploads.forget(tx, upload_id)
+            leases.cancel(tx, kind="process", target=upload_id)
+
+    def _receipt(self, tx: Tx, upload: Upload, copies: list[Artifact]) -> dict[str, Any]:
+        story = events.of_upload(tx, upload.id)
+        begun = next(event for event in reversed(story) if event.target == UploadState.ERASING and not _of_copy(event))
+        seen = {str(event.detail["artifact_id"]): event for event in story if event.target == ArtifactState.GONE}
+        body: dict[str, Any] = {
+            "receipt_version": VERSION,
+            "receipt_id": new_id("rcp"),
+            "issued_at": _iso(tx.now),
+            "trigger": begun.detail.get("trigger", Trigger.RETENTION.value),
+            "upload_id": upload.id,
+            "policy_version": self.policy_version,
+            "hidden_at": _iso(begun.at),
+            "completed_at": _iso(tx.now),
+            "artifacts": [_copy_entry(copy, seen.get(copy.id)) for copy in copies],
+            "exclusions_notice": "Items that the law requires to be kept are excluded from every erasure.",
+        }
+        if "request_id" in begun.detail:
+            body["request_id"] = begun.detail["request_id"]
+        return body
+
+
+def _of_copy(event: events.Event) -> bool:
+    return "artifact_id" in event.detail
+
+
+def _copy_entry(copy: Artifact, gone: events.Event | None) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "artifact_id": copy.id,
+        "kind": copy.kind.value,
+        "location": copy.location,
+        "state": copy.state.value,
+    }
+    if gone is None:
+        return {**entry, "observation": "none", "reason": copy.reason}
+    return {
+        **entry,
+        "method": gone.detail.get("method"),
+        "removed": gone.detail.get("removed"),
+        "observation": gone.detail.get("observation"),
+        "looked_at": _iso(gone.at),
+    }
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,17 @@
+"""The named steps of the flows, in order. A worker may be killed at each of them; tests kill it at every one."""
+
+from __future__ import annotations
+
+PROCESS = (
+    "claimed",
+    "workspace",
+    "fetched",
+    "rendered",
+    "proven",
+    "judged",
+    "planned",
+    "stored",
+    "published",
+    "cleaned",
+)
+ERASE = ("taken", "condemned", "destroyed", "recorded", "sealed")

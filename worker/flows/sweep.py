@@ -1,0 +1,104 @@
+"""Erase what is due: claim by index, decide again with reasons, destroy, look again. Its cost follows what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+
+from worker.errors import HoldActive
+from worker.flows.erase import Erase
+from worker.flows.guard import Guard
+from worker.ledger import artifacts, holds, uploads
+from worker.ledger.database import Ledger
+from worker.model import Artifact, Trigger, Upload, UploadState
+from worker.retention.policy import Action, Record, decide
+from worker.shelf import Shelf
+
+BATCH = 500
+CLAIM = timedelta(seconds=120)
+HELD_LOOK = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """What one sweep did: uploads whose erasure began, single copies destroyed, copies kept with a reason."""
+
+    uploads: int = 0
+    copies: int = 0
+    kept: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    ledger: Ledger
+    shelf: Shelf
+    erase: Erase
+
+    def run(self, guard: Guard, *, locations: Collection[str] | None = None) -> Swept:
+        """Until nothing is due. May run anywhere, any number at once: rows are claimed."""
+        begun = 0 if locations else self._end_uploads(guard)
+        copies = kept = 0
+        while due := self._claim(locations or self.shelf.reachable()):
+            guard.check()
+            doomed, spared = self._sort(due)
+            copies += len(self.shelf.destroy(doomed, trigger=Trigger.RETENTION))
+            kept += spared
+        return Swept(uploads=begun, copies=copies, kept=kept)
+
+    def _end_uploads(self, guard: Guard) -> int:
+        """Uploads whose whole time is over go as a whole, with receipt and tombstone."""
+        begun, seen = 0, set[str]()
+        while batch := [upload_id for upload_id in self._due_uploads() if upload_id not in seen]:
+            for upload_id in batch:
+                guard.check()
+                seen.add(upload_id)
+                try:
+                    self.erase.begin(upload_id, Trigger.RETENTION)
+                    begun += 1
+                except HoldActive:
+                    continue
+        return begun
+
+    def _due_uploads(self) -> list[str]:
+        with self.ledger.read() as tx:
+            return uploads.due(tx, BATCH)
+
+    def _claim(self, locations: Collection[str]) -> list[Artifact]:
+        with self.ledger.begin() as tx:
+            return artifacts.claim_due(tx, limit=BATCH, lease=CLAIM, locations=locations)
+
+    def _sort(self, due: list[Artifact]) -> tuple[list[Artifact], int]:
+        """Decide once more, from rules and holds as they are now; what stays is looked at again when it is due."""
+        doomed, spared = [], 0
+        with self.ledger.begin() as tx:
+            owners = {upload_id: uploads.get(tx, upload_id) for upload_id in {copy.upload_id for copy in due}}
+            cases = {upload_id: [hold.case_ref for hold in holds.active(tx, upload_id)] for upload_id in owners}
+            records = [_record(copy, owners[copy.upload_id]) for copy in due]
+            for copy, decision in zip(due, decide(records, holds=cases, now=tx.now), strict=True):
+                if decision.action is Action.ERASE and not _whole(owners[copy.upload_id]):
+                    doomed.append(copy)
+                else:
+                    spared += 1
+                    later = tx.now + HELD_LOOK if decision.due_at <= tx.now else decision.due_at
+                    artifacts.defer(tx, copy, until=later, reason=decision.reason)
+        return doomed, spared
+
+
+def _whole(owner: Upload) -> bool:
+    """Copies of an upload that is being erased belong to its own job, which waits for writers and seals it."""
+    return owner.state is UploadState.ERASING
+
+
+def _record(copy: Artifact, owner: Upload) -> Record:
+    return Record(
+        artifact_id=copy.id,
+        upload_id=copy.upload_id,
+        kind=copy.kind,
+        upload_state=owner.state,
+        artifact_created_at=copy.created_at,
+        upload_created_at=owner.created_at,
+        state_entered_at=owner.state_at,
+        keep_for=owner.keep_for,
+        delete_at=copy.delete_at,
+    )

@@ -1,0 +1,154 @@
+"""The only reader of the environment: every setting has the prefix `MAYFLY_`, a default and one meaning.
+
+An unknown `MAYFLY_` name is refused, so that a misspelt limit never silently means the default. Secrets may come from
+a file: `MAYFLY_DATABASE_URL_FILE` names a file that holds what `MAYFLY_DATABASE_URL` would.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from worker.errors import UsageRefused
+from worker.model import APP, WorkClass
+from worker.retention.rules import KEEP_FOR_DEFAULT, KEEP_FOR_MOST
+
+PREFIX = "MAYFLY_"
+_SPAN = re.compile(r"^(\d+)(s|m|h|d)$")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse_span(text: str) -> timedelta:
+    """A length of time such as `30d`, `12h`, `90m` or `45s`. Raises `UsageRefused`."""
+    match = _SPAN.match(text)
+    if not match:
+        raise UsageRefused("a length of time is a number and one of s, m, h, d, such as 30d", code="bad_span")
+    try:
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        raise UsageRefused("that length of time is too long", code="bad_span") from None
+
+
+def _span(value: object) -> object:
+    return parse_span(value) if isinstance(value, str) else value
+
+
+Span = Annotated[timedelta, BeforeValidator(_span)]
+
+
+class AppSettings(BaseModel):
+    """What one app may ask for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keep_for: Span = KEEP_FOR_DEFAULT
+    keep_for_most: Span = KEEP_FOR_MOST
+
+
+class Settings(BaseModel):
+    """Values only; building anything from them is `worker.wiring`'s business."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    home: Path = Path(".mayfly")
+    database_url: SecretStr | None = None
+    broker_url: SecretStr | None = None
+    subject_secret: SecretStr | None = None
+    receipt_key: SecretStr | None = None
+    media: Path | None = None
+    scratch: Path | None = None
+    intake: Path | None = None
+    alive_file: Path | None = None
+    jail: Literal["required", "degraded"] = "required"
+    formats_on: tuple[Literal["tiff", "bmp"], ...] = ()
+    image_pixels: int = Field(default=64_000_000, gt=0, le=400_000_000)
+    image_bytes: int = Field(default=50_000_000, gt=0)
+    video_bytes: int = Field(default=2_000_000_000, gt=0)
+    video_seconds: int = Field(default=600, gt=0, le=86_400)
+    video_threads: int = Field(default=2, gt=0, le=64)
+    keep_for: Span = KEEP_FOR_DEFAULT
+    keep_for_most: Span = KEEP_FOR_MOST
+    apps: dict[str, AppSettings] = {}
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    lease_seconds: float = Field(default=30.0, gt=0)
+    relay_seconds: float = Field(default=1.0, gt=0, le=1.0)
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8700, ge=0, le=65_535)
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        if any(not APP.match(name) for name in self.apps):
+            raise ValueError("app names are lower-case letters, digits and hyphens")
+        return self
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read `MAYFLY_*`; raises `UsageRefused` naming the setting, never its value."""
+        given = {k: v for k, v in (os.environ if environ is None else environ).items() if k.startswith(PREFIX)}
+        values: dict[str, Any] = {}
+        for name, text in given.items():
+            field, content = name.removeprefix(PREFIX).lower(), text
+            if field not in cls.model_fields and field.endswith("_file"):
+                field, content = field.removesuffix("_file"), _content(name, text)
+            if field not in cls.model_fields:
+                raise UsageRefused(f"unknown setting {name}; the README lists the settings", code="unknown_setting")
+            values[field] = _listed(field, content)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            where = PREFIX + ".".join(str(part) for part in error.errors()[0]["loc"]).upper()
+            raise UsageRefused(f"{where}: {error.errors()[0]['msg']}", code="bad_setting") from None
+
+    def app(self, name: str) -> AppSettings:
+        """The limits of one app; the general ones where it has none of its own."""
+        return self.apps.get(name) or AppSettings(keep_for=self.keep_for, keep_for_most=self.keep_for_most)
+
+    @property
+    def embedded(self) -> bool:
+        """Without a broker everything runs in this process."""
+        return self.broker_url is None
+
+    def ledger_url(self) -> str:
+        return self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.home / 'ledger.db'}"
+
+    def media_root(self) -> Path:
+        return self.media or self.home / "media"
+
+    def scratch_root(self) -> Path:
+        return self.scratch or self.home / "scratch"
+
+    def intake_root(self) -> Path:
+        return self.intake or self.home / "intake"
+
+    def alive_path(self, part: WorkClass | str) -> Path:
+        return self.alive_file or self.home / f"alive-{part}"
+
+
+def _listed(field: str, text: str) -> object:
+    if field == "formats_on":
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if field == "apps":
+        return _apps(text)
+    return text
+
+
+def _apps(text: str) -> object:
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise UsageRefused("MAYFLY_APPS must be a JSON object of app names", code="bad_setting") from None
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise UsageRefused(f"the file that {name} names cannot be read", code="bad_setting") from None

@@ -1,0 +1,293 @@
+"""The only door to bytes: a committed ledger row first, then the bytes, then `present` (P1).
+
+Nobody else calls a storage backend. What is published goes through `publish`, which takes the second reader's proof for
+exactly these bytes (P2). Every read names its purposes and leaves an event (P3). Destroying looks again (P4).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from storage_backends.errors import ObjectNotFound, StorageError
+from storage_backends.keys import Key
+from storage_backends.scratch import ScratchStorage
+from storage_backends.storage import Erased, Storage, Stored
+from worker.errors import Defect, HoldActive, Refused, StateConflict, Unavailable, Unprocessable
+from worker.ledger import artifacts, events, states, uploads
+from worker.ledger.database import Ledger, Tx
+from worker.media.rendered import Proof
+from worker.model import Artifact, ArtifactKind, ArtifactState, Purpose, Trigger, Upload
+from worker.retention.rules import deadline, rule_for
+
+CHUNK = 1 << 20
+# A blocked copy is tried again after this long; an operator sees it in `mayfly status` meanwhile.
+BLOCKED_RETRY = timedelta(minutes=5)
+
+
+def _unwatched(_step: str) -> None:
+    """Nobody wants to know how far a destruction has come."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """`locations` maps a location's name, as written in the ledger, to its backend; `media` names where new copies go,
+    `scratch` is this host's own place for working copies."""
+
+    ledger: Ledger
+    locations: Mapping[str, Storage]
+    media: str
+    scratch: ScratchStorage
+    actor: str = "worker"
+
+    def reachable(self) -> Collection[str]:
+        """The locations whose copies this process can look at and destroy."""
+        return (*self.locations, self.scratch.name)
+
+    def plan(self, upload: Upload, kind: ArtifactKind, name: str, **facts: object) -> Artifact:
+        """Commit the row of a copy that is about to be written, with its last day. Raises `StateConflict` when the
+        upload is being erased: then nothing more may be written for it."""
+        with self.ledger.begin() as tx:
+            now_upload = uploads.get(tx, upload.id)
+            if now_upload.fence != upload.fence:
+                raise StateConflict("the upload is being erased; nothing more is written for it", code="superseded")
+            rule = rule_for(kind, now_upload.state)
+            return artifacts.plan(
+                tx,
+                upload_id=upload.id,
+                kind=kind,
+                name=name,
+                location=self.scratch.name if kind is ArtifactKind.SCRATCH else self.media,
+                retention_class=kind.value,
+                rule=rule.name,
+                delete_at=deadline(
+                    rule,
+                    artifact_created_at=tx.now,
+                    upload_created_at=now_upload.created_at,
+                    state_entered_at=now_upload.state_at,
+                    keep_for=now_upload.keep_for,
+                ),
+                actor=self.actor,
+                **facts,  # type: ignore[arg-type]
+            )
+
+    def quarantine(self, artifact: Artifact, chunks: Iterable[bytes], *, most_bytes: int) -> Artifact:
+        """Write an original, unproven and invisible. The size is capped while it streams."""
+        return self._put(artifact, chunks, ArtifactKind.ORIGINAL, most_bytes=most_bytes, sha256=None)
+
+    def publish(self, artifact: Artifact, body: bytes | Path, proof: Proof) -> Artifact:
+        """Write a copy that people will see. `proof` is the second reader's word for exactly these bytes: what arrives
+        with another hash is destroyed again and reported as a defect."""
+        if artifact.kind not in (ArtifactKind.RENDITION, ArtifactKind.POSTER):
+            raise Defect("only renditions and posters are published")
+        if artifact.media_type != proof.media_type:
+            raise Defect("the proof is for another media type")
+        return self._put(artifact, _chunks(body), artifact.kind, most_bytes=None, sha256=proof.sha256)
+
+    def _put(
+        self,
+        artifact: Artifact,
+        chunks: Iterable[bytes],
+        kind: ArtifactKind,
+        *,
+        most_bytes: int | None,
+        sha256: str | None,
+    ) -> Artifact:
+        storage = self._storage(artifact.location)
+        self._committed(artifact, kind)
+        with _storage_errors():
+            stored = storage.put(Key.parse(artifact.key), chunks, most_bytes=most_bytes)
+        if sha256 is not None and stored.sha256 != sha256:
+            self._take_back(storage, artifact)
+            raise Defect("the bytes to publish are not the bytes that were proven", code="proof_mismatch")
+        return self._present(storage, artifact, stored)
+
+    def _committed(self, artifact: Artifact, kind: ArtifactKind) -> None:
+        # Read in a transaction of its own: what it sees is committed, so a kill from here on leaves a row behind.
+        with self.ledger.read() as tx:
+            row = artifacts.get(tx, artifact.id)
+        if row.kind is not kind or row.state is not ArtifactState.PLANNED:
+            raise StateConflict("this copy is no longer planned; it is not written", code="superseded")
+
+    def _present(self, storage: Storage, artifact: Artifact, stored: Stored) -> Artifact:
+        try:
+            with self.ledger.begin() as tx:
+                return states.move_artifact(
+                    tx,
+                    artifact.id,
+                    to=ArtifactState.PRESENT,
+                    source=ArtifactState.PLANNED,
+                    actor=self.actor,
+                    bytes=stored.bytes,
+                    sha256=stored.sha256,
+                )
+        except StateConflict:
+            # The erasure overtook us. It waits for our lease to end before it looks, so taking them back is enough.
+            self._take_back(storage, artifact)
+            raise
+
+    def _take_back(self, storage: Storage, artifact: Artifact) -> None:
+        for outcome in storage.erase([Key.parse(artifact.key)]):
+            if outcome.observation is None:
+                raise Unavailable("bytes that may not stay could not be removed yet", code="take_back_failed")
+
+    def adopt(self, artifact: Artifact, *, bytes_: int) -> Artifact:
+        """A planned row names an object that the app itself has put into the intake location: mark it present."""
+        with self.ledger.begin() as tx:
+            return states.move_artifact(
+                tx, artifact.id, to=ArtifactState.PRESENT, source=ArtifactState.PLANNED, actor=self.actor, bytes=bytes_
+            )
+
+    def size(self, artifact: Artifact) -> int:
+        """How many bytes lie there; raises `Refused` (`object_missing`)."""
+        with _storage_errors():
+            return self._storage(artifact.location).stat(Key.parse(artifact.key)).bytes
+
+    def open(self, artifact: Artifact, purposes: frozenset[Purpose]) -> BinaryIO:
+        """The bytes of a present copy, for purposes that its upload was given for. The read is recorded first."""
+        with self.ledger.begin() as tx:
+            upload = uploads.get(tx, artifact.upload_id)
+            if not purposes or not purposes <= upload.purposes:
+                raise Refused("this upload was not given for that purpose", code="purpose_refused")
+            if artifacts.get(tx, artifact.id).state is not ArtifactState.PRESENT:
+                raise StateConflict("this copy is not there to be read", code="not_present")
+            events.append(
+                tx,
+                artifact.upload_id,
+                event="read",
+                actor=self.actor,
+                detail={"artifact_id": artifact.id, "purposes": sorted(purposes)},
+            )
+        with _storage_errors():
+            return self._storage(artifact.location).open(Key.parse(artifact.key))
+
+    def path(self, artifact: Artifact) -> Path | None:
+        """Where the copy lies on this host, for locations that have such a thing."""
+        path = getattr(self._storage(artifact.location), "path", None)
+        return path(Key.parse(artifact.key)) if path else None
+
+    @contextlib.contextmanager
+    def workspace(self, upload: Upload) -> Iterator[Path]:
+        """A private directory for one run, itself an artifact: row first, destroyed at the end. What a kill leaves
+        behind is swept by its row."""
+        artifact = self.plan(upload, ArtifactKind.SCRATCH, "work")
+        with _storage_errors():
+            directory = self.scratch.make(Key.parse(artifact.key))
+        try:
+            with self.ledger.begin() as tx:
+                artifact = states.move_artifact(
+                    tx, artifact.id, to=ArtifactState.PRESENT, source=ArtifactState.PLANNED, actor=self.actor
+                )
+            yield directory
+        finally:
+            # Whatever happened, the bytes go now; if the ledger cannot be told, the sweep looks again and tells it.
+            tuple(self.scratch.erase([Key.parse(artifact.key)]))
+            with contextlib.suppress(Unavailable):
+                self.destroy([artifact], trigger=Trigger.RETENTION)
+
+    def destroy(
+        self, doomed: Sequence[Artifact], *, trigger: Trigger, step: Callable[[str], None] = _unwatched
+    ) -> list[Artifact]:
+        """Destroy these copies and look again; afterwards each row says `gone`, or `blocked` with the reason.
+
+        May be called any number of times for the same copies. A hold that came in between wins: that copy stays.
+        """
+        if not (allowed := self._condemn(doomed, trigger)):
+            return []
+        step("condemned")
+        outcomes = self._erase_by_location(allowed)
+        step("destroyed")
+        with self.ledger.begin() as tx:
+            done = [self._record(tx, artifact, outcomes[artifact.key]) for artifact in allowed]
+        step("recorded")
+        return done
+
+    def _condemn(self, doomed: Sequence[Artifact], trigger: Trigger) -> list[Artifact]:
+        """First say in the ledger that these copies are going (one commit); holds are read again in the same act."""
+        allowed = []
+        with self.ledger.begin() as tx:
+            for artifact in doomed:
+                row = artifacts.get(tx, artifact.id)
+                if row.state is ArtifactState.ERASING:
+                    allowed.append(row)
+                elif row.state not in (ArtifactState.GONE, ArtifactState.UNVERIFIABLE):
+                    with contextlib.suppress(HoldActive):
+                        allowed.append(
+                            states.move_artifact(
+                                tx,
+                                row.id,
+                                to=ArtifactState.ERASING,
+                                source=row.state,
+                                actor=self.actor,
+                                detail={"trigger": trigger.value},
+                            )
+                        )
+        return allowed
+
+    def _erase_by_location(self, allowed: Sequence[Artifact]) -> dict[str, Erased]:
+        outcomes: dict[str, Erased] = {}
+        for location in {artifact.location for artifact in allowed}:
+            keys = [Key.parse(artifact.key) for artifact in allowed if artifact.location == location]
+            place = self.scratch if location == self.scratch.name else self._storage(location)
+            with _storage_errors():
+                outcomes.update((str(outcome.key), outcome) for outcome in place.erase(keys))
+        return outcomes
+
+    def _record(self, tx: Tx, artifact: Artifact, outcome: Erased) -> Artifact:
+        detail: dict[str, object] = {"method": outcome.method.value, "removed": outcome.removed}
+        if outcome.observation is None:
+            moved = states.move_artifact(
+                tx, artifact.id, to=ArtifactState.BLOCKED, actor=self.actor, detail=detail, reason=outcome.blocked
+            )
+            artifacts.defer(tx, moved, until=tx.now + BLOCKED_RETRY, reason=outcome.blocked or "blocked")
+            return moved
+        detail["observation"] = outcome.observation.value
+        return states.move_artifact(tx, artifact.id, to=ArtifactState.GONE, actor=self.actor, detail=detail)
+
+    def _storage(self, location: str) -> Storage:
+        try:
+            return self.locations[location]
+        except KeyError:
+            raise Unavailable("this host cannot reach the location of that copy", code="location_unreachable") from None
+
+
+def _chunks(body: bytes | Path) -> Iterator[bytes]:
+    if isinstance(body, bytes):
+        yield body
+        return
+    with body.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+def copy_to(stream: BinaryIO, target: Path, *, most_bytes: int) -> tuple[int, str]:
+    """Copy a stream into a new private file; returns its size in bytes and its SHA-256 (hex).
+
+    Raises `Unprocessable` (`limits:bytes`) past `most_bytes`.
+    """
+    digest, size = hashlib.sha256(), 0
+    with target.open("xb") as out:
+        while chunk := stream.read(CHUNK):
+            size += len(chunk)
+            if size > most_bytes:
+                raise Unprocessable("the file is larger than permitted", code="limits:bytes")
+            digest.update(chunk)
+            out.write(chunk)
+    return size, digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _storage_errors() -> Iterator[None]:
+    """Storage errors in the words of the rest of the house."""
+    try:
+        yield
+    except ObjectNotFound:
+        raise Refused("the bytes are not where the ledger says", code="object_missing") from None
+    except StorageError as error:
+        kind = Unavailable if error.retryable else Refused
+        raise kind(str(error) or "the storage location refused", code=error.code) from None

@@ -1,0 +1,241 @@
+"""Builds the house from settings: one ledger, one shelf, one jail and the flows between them, once per process.
+
+Build it after a fork, never before: connections and the jail's zygote do not survive one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from storage_backends.errors import StorageError
+from storage_backends.filesystem import FilesystemStorage
+from storage_backends.scratch import ScratchStorage
+from worker.errors import Unavailable
+from worker.flows.entrance import Entrance
+from worker.flows.erase import Erase
+from worker.flows.fulfil import Fulfil
+from worker.flows.guard import Guard
+from worker.flows.process import Process
+from worker.flows.receive import Receive
+from worker.flows.refuse import Refuse
+from worker.flows.renew import Renew
+from worker.flows.submit import Submit
+from worker.flows.sweep import Sweep, Swept
+from worker.ledger import leases, states, uploads
+from worker.ledger.database import Clock, Ledger
+from worker.media.jail import Jail
+from worker.media.limits import MediaLimits
+from worker.media.studio import Studio
+from worker.model import Job, UploadState
+from worker.moderation.policy import POLICY_VERSION
+from worker.privacy.receipt import Signer
+from worker.settings import Settings
+from worker.shelf import Shelf
+
+MEDIA = "media"
+INTAKE = "intake"
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """Everything a process needs. The verbs below are what the queue may ask for."""
+
+    settings: Settings
+    ledger: Ledger
+    shelf: Shelf
+    jail: Jail
+    receive: Receive
+    processing: Process
+    erasing: Erase
+    sweeping: Sweep
+    fulfilling: Fulfil
+    submitting: Submit
+    renewing: Renew
+    refusing: Refuse
+    signer: Signer
+    entrance: Entrance
+    subject_secret: bytes = field(repr=False)
+    log: Any = field(default_factory=structlog.get_logger)
+
+    @classmethod
+    def build(cls, settings: Settings, *, clock: Clock | None = None) -> House:
+        """Raises `Unavailable` (`home_read_only`, `disk_full`, `ledger_unavailable`) in one clear line."""
+        with _home_errors():
+            _private(settings.home)
+            signer = Signer.from_pem(_receipt_key(settings))
+            secret = _subject_secret(settings)
+            media = FilesystemStorage(MEDIA, settings.media_root())
+            intake = FilesystemStorage(INTAKE, settings.intake_root())
+            scratch = ScratchStorage(settings.scratch_root())
+        ledger = Ledger(settings.ledger_url(), clock=clock)
+        ledger.migrate()
+        shelf = Shelf(ledger=ledger, locations={MEDIA: media, INTAKE: intake}, media=MEDIA, scratch=scratch)
+        limits = media_limits(settings)
+        jail = Jail(mode=settings.jail)
+        studio = Studio(jail=jail, limits=limits, video_threads=settings.video_threads)
+        refuse = Refuse(ledger=ledger, shelf=shelf)
+        receive = Receive(
+            ledger=ledger, shelf=shelf, refuse=refuse, limits=limits, formats_on=frozenset(settings.formats_on)
+        )
+        erase = Erase(ledger=ledger, shelf=shelf, signer=signer, policy_version=POLICY_VERSION)
+        fulfil = Fulfil(ledger=ledger, erase=erase, signer=signer)
+        submit = Submit(ledger=ledger, shelf=shelf, receive=receive, intake=INTAKE)
+        renew = Renew(ledger=ledger)
+        return cls(
+            settings=settings,
+            ledger=ledger,
+            shelf=shelf,
+            jail=jail,
+            receive=receive,
+            processing=Process(
+                ledger=ledger, shelf=shelf, refuse=refuse, studio=studio, progress=Progress(ledger=ledger)
+            ),
+            erasing=erase,
+            sweeping=Sweep(ledger=ledger, shelf=shelf, erase=erase),
+            fulfilling=fulfil,
+            submitting=submit,
+            renewing=renew,
+            refusing=refuse,
+            signer=signer,
+            entrance=Entrance(
+                ledger=ledger,
+                keep_for=lambda app: (settings.app(app).keep_for, settings.app(app).keep_for_most),
+                submitting=submit,
+                renewing=renew,
+                erasing=erase,
+                fulfilling=fulfil,
+            ),
+            subject_secret=secret,
+        )
+
+    def close(self) -> None:
+        self.jail.close()
+        self.ledger.close()
+
+    def process(self, upload_id: str, job: Job, guard: Guard) -> None:
+        self.processing.run(upload_id, job, guard)
+
+    def erase(self, upload_id: str, job: Job, guard: Guard) -> None:
+        self.erasing.run(upload_id, job, guard)
+
+    def erase_subject(self, request_id: str, job: Job, guard: Guard) -> None:
+        self.fulfilling.run(request_id, job, guard)
+
+    def sweep(self, _target: str, _job: Job, guard: Guard) -> None:
+        self.sweeping.run(guard)
+
+    def sweep_scratch(self, guard: Guard) -> Swept:
+        """What runs of this host that were killed left behind in its own scratch place, when it is due."""
+        return self.sweeping.run(guard, locations=(self.shelf.scratch.name,))
+
+    def give_up(self, kind: str, target: str, code: str) -> None:
+        """A job died three times or can never succeed: its upload ends `failed`. Other kinds stay for the operator."""
+        if kind != "process":
+            return
+        with self.ledger.read() as tx:
+            upload = uploads.find(tx, target)
+        if upload and upload.state in (UploadState.QUARANTINED, UploadState.PROCESSING):
+            self.refusing.run(upload, code, actor="relay")
+
+    def requeue(self, job_id: str) -> None:
+        """An operator tries a dead job again: a failed upload goes back to quarantine first, in the same commit."""
+        with self.ledger.begin() as tx:
+            letter = leases.dead_one(tx, job_id)
+            if letter.kind == "process":
+                states.move_upload(
+                    tx, letter.target, to=UploadState.QUARANTINED, source=UploadState.FAILED, actor="operator"
+                )
+            leases.requeue(tx, job_id)
+
+    def submit(self, payload: dict[str, Any]) -> None:
+        self.entrance.submit(payload)
+
+    def renew(self, payload: dict[str, Any]) -> None:
+        self.entrance.renew(payload)
+
+    def erase_upload(self, payload: dict[str, Any]) -> None:
+        self.entrance.erase_upload(payload)
+
+    def request_erasure(self, payload: dict[str, Any]) -> None:
+        self.entrance.erase_subject(payload)
+
+    def dead_letter(self, task: str, code: str, detail: str) -> None:
+        self.entrance.dead_letter(task, code, detail)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Tells the ledger how far an encoding is."""
+
+    ledger: Ledger
+
+    def __call__(self, upload_id: str, percent: int) -> None:
+        with self.ledger.begin() as tx:
+            uploads.progress(tx, upload_id, percent)
+
+
+def media_limits(settings: Settings) -> MediaLimits:
+    """The limits table with the operator's values."""
+    return MediaLimits(
+        pixels=settings.image_pixels,
+        image_bytes=settings.image_bytes,
+        video_bytes=settings.video_bytes,
+        duration_s=settings.video_seconds,
+    )
+
+
+def _private(directory: Path) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _receipt_key(settings: Settings) -> bytes:
+    if settings.receipt_key is not None:
+        return settings.receipt_key.get_secret_value().encode()
+    return _kept(settings.home / "receipt_key.pem", Signer.new_pem)
+
+
+def _subject_secret(settings: Settings) -> bytes:
+    if settings.subject_secret is not None:
+        return settings.subject_secret.get_secret_value().encode()
+    return _kept(settings.home / "subject_secret", lambda: secrets.token_hex(32).encode())
+
+
+def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
+    """The content of a private file, made once; two processes that start together agree on one."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(make())
+            out.flush()
+            os.fsync(out.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+        fresh.unlink()
+        return path.read_bytes()
+
+
+@contextlib.contextmanager
+def _home_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        import errno
+
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Unavailable("the disk that holds MAYFLY_HOME is full; free some space", code="disk_full") from None
+        raise Unavailable(
+            "MAYFLY_HOME cannot be written; name a directory that this user may write", code="home_read_only"
+        ) from None
+    except StorageError as error:
+        raise Unavailable(str(error), code=error.code) from None

@@ -1,0 +1,24 @@
+"""Jobs that end the life of copies: sweep what is due, erase one upload."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tasks.seat import House
+from tasks.task import job
+from worker.model import Job, WorkClass
+
+if TYPE_CHECKING:
+    from worker.flows.guard import Guard
+
+
+@job(kind="sweep", work_class=WorkClass.LIFECYCLE, duty=True)
+def sweep(house: House, target: str, claimed: Job, guard: Guard) -> None:
+    """Find what is due and destroy it; comes again for ever."""
+    house.sweep(target, claimed, guard)
+
+
+@job(kind="erase", work_class=WorkClass.LIFECYCLE)
+def erase(house: House, upload_id: str, claimed: Job, guard: Guard) -> None:
+    """Destroy every copy of one upload and look again."""
+    house.erase(upload_id, claimed, guard)

@@ -1,0 +1,59 @@
+"""Health of this process and of what it needs, for load balancers and operators."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+
+from worker.errors import MayflyError, Unavailable
+from worker.ledger import artifacts
+from worker.wiring import House
+
+
+def make_app(house: House) -> FastAPI:
+    """`/healthz`: this process answers. `/readyz`: the ledger answers too, and how far behind the erasures are."""
+    app = FastAPI(title="Mayfly", openapi_url=None, docs_url=None, redoc_url=None)
+
+    @app.get("/healthz")
+    def healthz() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/readyz")
+    def readyz() -> JSONResponse:
+        try:
+            with house.ledger.read() as tx:
+                overdue = artifacts.oldest_overdue_seconds(tx)
+        except MayflyError as error:
+            return JSONResponse({"status": "unavailable", "code": error.code}, status_code=503)
+        state = "ok" if house.settings.jail == "required" else "degraded"
+        return JSONResponse({"status": state, "oldest_overdue_seconds": overdue, "jail": house.settings.jail})
+
+    return app
+
+
+@contextlib.contextmanager
+def serve(house: House, *, host: str, port: int) -> Iterator[str]:
+    """Serve in a thread until the block ends; yields `host:port` as bound (port 0: any free one).
+
+    Raises `Unavailable` (`port_in_use`).
+    """
+    try:
+        listener = socket.create_server((host, port))
+    except OSError:
+        raise Unavailable(f"port {port} is taken; choose another with --port", code="port_in_use") from None
+    config = uvicorn.Config(make_app(house), log_level="warning", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True)
+    thread.start()
+    try:
+        yield f"{host}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()

@@ -1,0 +1,101 @@
+"""`mayfly erase`: one upload, or everything of one person, to the signed receipt."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from worker.cli.house import at_work, wait_until
+from worker.cli.terminal import DONE, REFUSED, Terminal
+from worker.errors import NotFound, UsageRefused
+from worker.ledger import artifacts, receipts, requests, uploads
+from worker.model import Trigger, UploadState, is_id
+from worker.privacy.subject import subject_key
+from worker.wiring import House
+
+LONGEST_S = 600.0
+
+
+def erase(
+    ctx: typer.Context,
+    subject: Annotated[str | None, typer.Option(help="Erase everything of this person.")] = None,
+    upload: Annotated[str | None, typer.Option(help="Erase this upload.")] = None,
+    app: Annotated[str, typer.Option(help="The app backend.")] = "default",
+) -> int:
+    """Destroy every copy, look that it is gone, and write the receipt."""
+    terminal: Terminal = ctx.obj
+    if (subject is None) == (upload is None):
+        raise UsageRefused("name either --subject or --upload")
+    with at_work() as house:
+        document = erase_subject(house, app, subject) if subject is not None else erase_upload(house, upload or "")
+    if terminal.json:
+        terminal.document(document)
+    else:
+        terminal.out.print(
+            f"[bold]{document['state']}[/bold]: {document['uploads']} uploads, {document['artifacts']} copies "
+            "looked for and gone"
+        )
+        if document["receipt"]:
+            terminal.out.print(f"  receipt: {document['receipt']}", soft_wrap=True)
+    return DONE if document["state"] == "completed" else REFUSED
+
+
+def erase_subject(house: House, app: str, subject: str) -> dict[str, Any]:
+    """The request to its end; a person without uploads is a success with nothing to erase."""
+    request_id = house.fulfilling.open(app, subject_key(house.subject_secret, app, subject))
+
+    def closed() -> bool:
+        with house.ledger.read() as tx:
+            return requests.get(tx, request_id).closed_at is not None
+
+    wait_until(closed, seconds=LONGEST_S)
+    with house.ledger.read() as tx:
+        request = requests.get(tx, request_id)
+        receipt = receipts.of_request(tx, request_id)
+    return {
+        "request_id": request_id,
+        "state": request.state,
+        "uploads": request.uploads,
+        "artifacts": request.artifacts,
+        "receipt": str(_written(house, receipt)) if receipt else None,
+    }
+
+
+def erase_upload(house: House, upload_id: str) -> dict[str, Any]:
+    """One upload to its end; one that was erased before is a success with the same receipt."""
+    if not is_id(upload_id, "upl"):
+        raise NotFound("an upload id is upl_ and 32 lower-case hexadecimal digits", code="bad_upload_id")
+    house.erasing.begin(upload_id, Trigger.USER)
+
+    def gone() -> bool:
+        with house.ledger.read() as tx:
+            return uploads.get(tx, upload_id).state is UploadState.ERASED
+
+    wait_until(gone, seconds=LONGEST_S)
+    with house.ledger.read() as tx:
+        receipt = receipts.of_upload(tx, upload_id)
+        count = len(artifacts.of_upload(tx, upload_id))
+    return {
+        "request_id": None,
+        "upload_id": upload_id,
+        "state": "completed",
+        "uploads": 1,
+        "artifacts": count,
+        "receipt": str(_written(house, receipt)) if receipt else None,
+    }
+
+
+def _written(house: House, receipt: receipts.Receipt) -> Path:
+    """The receipt as a file in the home; the ledger keeps the original."""
+    folder = house.settings.home / "receipts"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    public = folder / "public_key.pem"
+    public.write_bytes(house.signer.public_pem())
+    path = folder / f"{receipt.id}.json"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(receipt.body)
+    return path

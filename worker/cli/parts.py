@@ -1,0 +1,91 @@
+"""`mayfly up`, and the parts for many hosts: `worker`, `relay`, `api`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from tasks.app import run_relay, run_worker
+from worker import logs
+from worker.api.app import serve
+from worker.cli.house import at_work
+from worker.cli.terminal import DONE, Terminal
+from worker.errors import UsageRefused
+from worker.model import WorkClass
+from worker.settings import Settings
+from worker.wiring import House
+
+
+def up(
+    ctx: typer.Context,
+    port: Annotated[int | None, typer.Option(help="Port of the HTTP edge on loopback.")] = None,
+) -> int:
+    """Everything in one process without any server: API, workers, relay. Ends at SIGTERM or Ctrl-C."""
+    terminal: Terminal = ctx.obj
+    stop = threading.Event()
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+    with at_work() as house:
+        logs.configure(house.settings.log_level)
+        bound = port if port is not None else house.settings.api_port
+        with serve(house, host=house.settings.api_host, port=bound) as address:
+            terminal.err.print(f"mayfly is up at http://{address}; stop it with Ctrl-C", soft_wrap=True)
+            stop.wait()
+    return DONE
+
+
+def worker(
+    work_class: Annotated[str, typer.Option("--class", help="image, video, partner, lifecycle or control.")],
+    concurrency: Annotated[int | None, typer.Option("-c", "--concurrency", help="Processes or threads.")] = None,
+) -> int:
+    """One class of workers, fed by the broker. SIGTERM finishes what is in hand; SIGKILL is always safe."""
+    settings = _with_broker()
+    return run_worker(settings, _class(work_class), concurrency, build=House.build)
+
+
+def relay() -> int:
+    """Ring for what waits, what was lost, and what the dead held. Any number may run."""
+    return run_relay(_with_broker(), build=House.build)
+
+
+def api(
+    ctx: typer.Context,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> int:
+    """The HTTP edge alone."""
+    from worker.cli.house import opened
+
+    terminal: Terminal = ctx.obj
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    with opened() as house:
+        logs.configure(house.settings.log_level)
+        bound = port if port is not None else house.settings.api_port
+        with serve(house, host=house.settings.api_host, port=bound) as address:
+            terminal.err.print(f"the API listens at http://{address}", soft_wrap=True)
+            stop.wait()
+    return DONE
+
+
+def _class(word: str) -> WorkClass:
+    try:
+        return WorkClass(word)
+    except ValueError:
+        raise UsageRefused("a class is image, video, partner, lifecycle or control", code="bad_class") from None
+
+
+def _with_broker() -> Settings:
+    settings = Settings.load()
+    logs.configure(settings.log_level)
+    if settings.broker_url is None:
+        raise UsageRefused("set MAYFLY_BROKER_URL, such as redis://host:6379/0; or use `mayfly up`", code="no_broker")
+    return settings

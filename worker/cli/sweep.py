@@ -1,0 +1,79 @@
+"""`mayfly sweep`: erase now what is due."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from worker.cli.house import at_work, wait_until
+from worker.cli.terminal import DONE, REFUSED, Terminal, iso
+from worker.errors import UsageRefused
+from worker.ledger import artifacts, leases, uploads
+from worker.ledger.database import DatabaseClock, ShiftedClock
+from worker.model import WorkClass
+from worker.settings import Settings
+from worker.wiring import House
+
+LONGEST_S = 3600.0
+
+
+def sweep(
+    ctx: typer.Context,
+    as_of: Annotated[str | None, typer.Option(help="As if it were this time (ISO 8601); embedded mode only.")] = None,
+) -> int:
+    """Erase what is due, look that it is gone, and say what is left."""
+    terminal: Terminal = ctx.obj
+    clock = ShiftedClock(by=_moment(as_of) - datetime.now(UTC)) if as_of else DatabaseClock()
+    if as_of and not Settings.load().embedded:
+        raise UsageRefused("--as-of works in the embedded mode only", code="as_of_not_embedded")
+    with at_work(clock=clock) as house:
+        before = _counts(house)
+        with house.ledger.begin() as tx:
+            leases.create(tx, kind="sweep", target="all", work_class=WorkClass.LIFECYCLE)
+            leases.hurry(tx, "sweep", "all")
+        wait_until(lambda: _settled(house), seconds=LONGEST_S)
+        after = _counts(house)
+        with house.ledger.read() as tx:
+            overdue, at = artifacts.oldest_overdue_seconds(tx), iso(tx.now)
+    document = {
+        "as_of": at,
+        "uploads_erased": after["uploads"] - before["uploads"],
+        "artifacts_gone": after["artifacts"] - before["artifacts"],
+        "oldest_overdue_seconds": overdue,
+    }
+    if terminal.json:
+        terminal.document(document)
+    else:
+        terminal.out.print(
+            f"{document['uploads_erased']} uploads erased, {document['artifacts_gone']} copies observed gone; "
+            f"oldest overdue: {overdue} s"
+        )
+    return DONE if overdue == 0 else REFUSED
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageRefused("--as-of takes an ISO 8601 time, such as 2027-01-31T00:00:00Z", code="bad_time") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _counts(house: House) -> dict[str, int]:
+    with house.ledger.read() as tx:
+        return {
+            "uploads": uploads.counts(tx).get("erased", 0),
+            "artifacts": artifacts.counts(tx).get("gone", 0),
+        }
+
+
+def _settled(house: House) -> bool:
+    """Nothing due that can be erased now, and no erasure under way. Held and blocked copies do not keep us waiting."""
+    with house.ledger.read() as tx:
+        return (
+            not uploads.due(tx, 1)
+            and not artifacts.any_due(tx, house.shelf.reachable())
+            and not leases.pending(tx, kinds=("erase",), due_only=True)
+        )

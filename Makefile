@@ -1,0 +1,38 @@
+# make demo   installs what is missing, then takes a photo and a video from upload to observed erasure
+# make test   installs what is missing, then runs every check and every test
+# make quick  the developer's loop: the same without the slow tests, stopping at the first failure
+# make lock   resolves the dependencies of pyproject.toml anew (UPGRADE=1: newer versions of everything)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: demo test quick check lock
+
+demo:
+	@.ci/install demo
+	.venv/bin/mayfly demo
+
+test: check
+	.venv/bin/python -m pytest
+
+quick: check
+	.venv/bin/python -m pytest -x -q -m "not slow"
+
+check:
+	@.ci/install test
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+# The resolver lives apart: in .venv itself it would be one more thing that code could lean on without naming it.
+COMPILE := .venv/lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade)
+
+# The project itself is built without isolation, so what builds it comes out of the lock as well.
+BUILD := printf '%s\n' 'hatchling>=1.27' 'editables>=0.5'
+
+lock:
+	@.ci/install venv
+	@test -x .venv/lock/bin/uv || { .venv/bin/python -m venv .venv/lock; .venv/lock/bin/python -m pip install -q uv; }
+	$(BUILD) | $(COMPILE) pyproject.toml - --output-file docker/requirements.lock >/dev/null
+	$(BUILD) | $(COMPILE) pyproject.toml - --group test --constraint docker/requirements.lock \
+	    --output-file tests/requirements.lock >/dev/null

@@ -1,0 +1,116 @@
+"""The house as a machine sees it: sizes, names, fences, and the things that must never be written."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("worker", "tasks", "storage_backends")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def functions(module: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_file_is_short_says_what_it_is_for_and_has_a_telling_name(path: Path) -> None:
+    module = tree(path)
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    assert ast.get_docstring(module), "a module says what it is for"
+    assert path.stem not in {"utils", "base", "common", "helpers", "manager", "misc"}
+    for function in functions(module):
+        assert function.end_lineno is not None
+        assert function.end_lineno - function.lineno < 60, f"{function.name} is too long"
+
+
+def test_files_are_small_on_the_whole() -> None:
+    lengths = sorted(len(path.read_text(encoding="utf-8").splitlines()) for path in FILES if path.stem != "__init__")
+    assert lengths[len(lengths) // 2] <= 150
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_timers_no_beat_no_result_and_no_canvas(path: Path) -> None:
+    """Later is a row, not a timer: an ETA lives in a worker's memory, a chord in the broker (P5)."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.keyword):
+            assert node.arg not in {"eta", "countdown", "link", "link_error", "chord"}, node.arg
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func).rsplit(".", 1)[-1]
+            assert called not in {"chain", "chord", "group", "AsyncResult", "revoke", "delay"} or "ledger" in str(
+                path
+            ), called
+        if isinstance(node, ast.ImportFrom):
+            assert not (node.module or "").startswith("celery.beat")
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_error_is_swallowed_and_nothing_is_left_to_do(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ExceptHandler):
+            assert not (len(node.body) == 1 and isinstance(node.body[0], ast.Pass)), f"line {node.lineno}"
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            assert "NotImplementedError" not in ast.unparse(node.exc)
+
+
+def test_decoders_are_opened_in_the_jail_only() -> None:
+    """`Image.open` and friends stand only in modules that the zygote runs (P6)."""
+    inside = {"worker/media/image.py", "worker/media/jail", "worker/media/proof", "worker/media/walk"}
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        if re.search(r"Image\.open\(|open_heif\(|register_heif_opener", text):
+            assert any(name_of(path).startswith(room) for room in inside), name_of(path)
+
+
+def test_processes_are_started_in_the_jail_only() -> None:
+    for path in FILES:
+        if re.search(
+            r"^\s*(import subprocess|from subprocess)|os\.fork\(|os\.exec|posix_spawn", path.read_text("utf-8"), re.M
+        ):
+            assert name_of(path).startswith("worker/media/jail/"), name_of(path)
+
+
+def test_publishing_takes_a_proof_and_stands_in_one_place() -> None:
+    """P2: the only call that writes a rendition is `Shelf.publish`, and its signature wants the proof."""
+    shelf = tree(ROOT / "worker" / "shelf.py")
+    publish = next(function for function in functions(shelf) if function.name == "publish")
+    assert any(
+        arg.arg == "proof" and ast.unparse(arg.annotation or ast.Name("")) == "Proof" for arg in publish.args.args
+    )
+    makers = [
+        name_of(path)
+        for path in FILES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rsplit(".", 1)[-1] == "Proof"
+    ]
+    assert set(makers) == {"worker/media/proving.py"}
+
+
+@pytest.mark.parametrize("path", [*FILES, *TESTS], ids=name_of)
+def test_tests_and_code_name_no_machine(path: Path) -> None:
+    words = ["/" + "work/", "/" + "root/", "py" + "pi.org", "registry." + "npmjs"]
+    text = path.read_text(encoding="utf-8")
+    assert not [word for word in words if word in text]
+
+
+@pytest.mark.parametrize("path", TESTS, ids=name_of)
+def test_tests_wait_on_conditions(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) != "time.sleep", f"line {node.lineno}"

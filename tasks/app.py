@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 # Every job the queue may carry. An explicit list: Celery's discovery finds nothing in a package called `tasks`, and
 # says nothing about it.
-JOBS: tuple[JobTask, ...] = (uploads.process, retention.sweep, retention.erase, privacy.erase_subject)
+JOBS: tuple[JobTask, ...] = (
+    uploads.process,
+    uploads.end_receiving,
+    retention.sweep,
+    retention.erase,
+    privacy.erase_subject,
+)
 
 KEY_PREFIX = "mayfly:"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -88,7 +89,7 @@ class LeaseGuard:
         asked_at = time.monotonic()
         try:
             with self._ledger.begin() as tx:
-                leases.heartbeat(tx, self._job, self._step)
+                leases.heartbeat(tx, self._job, self._step, lease=timedelta(seconds=self._lease_s))
             self._held_at = asked_at
         except LeaseLost:
             self._lost.set()

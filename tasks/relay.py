@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import ChannelError
@@ -24,7 +23,7 @@ from tasks.seat import House
 from tasks.task import PREFIX
 from worker.errors import LeaseLost, MayflyError
 from worker.ledger import leases, outbox
-from worker.model import Job, WorkClass
+from worker.model import WorkClass
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -157,10 +156,9 @@ class Relay:
 
     def _tend_dead(self) -> tuple[int, int]:
         """Leases whose holder died: ring with the current fence; after the last attempt set the job aside."""
-        kept = {duty.kind for duty in self._duties}
         with self._house.ledger.begin() as tx:
             dead = leases.expired(tx, _BATCH)
-            spent = [row for row in dead if row.attempts >= leases.ATTEMPTS and row.kind not in kept]
+            spent = [row for row in dead if row.exhausted]
             for row in dead:
                 if row not in spent:
                     outbox.put(tx, row.job_id, tx.now)
@@ -169,18 +167,14 @@ class Relay:
         return len(dead) - len(spent), len(spent)
 
     def _bury(self, row: leases.Expired) -> None:
-        self._house.give_up(row.kind, row.target, "crashed")
+        try:
+            self._house.give_up(row.kind, row.target, "crashed")
+        except MayflyError as error:
+            # Its upload cannot be ended just now; the row stays as it is, and the next round tries again.
+            self._house.log.warning("give_up_waits", job_id=row.job_id, code=error.code)
+            return
         with suppress(LeaseLost), self._house.ledger.begin() as tx:
-            holder = Job(
-                id=row.job_id,
-                kind=row.kind,
-                target=row.target,
-                work_class=row.work_class,
-                fence=row.fence,
-                attempts=row.attempts,
-                lease_until=tx.now - timedelta(seconds=1),
-            )
-            leases.bury(tx, holder, code="crashed")
+            leases.bury(tx, row.job, code="crashed")
         self._house.log.error("job_dead", job_id=row.job_id, kind=row.kind, attempts=row.attempts, code="crashed")
 
     def _find_lost(self) -> int:

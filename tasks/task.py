@@ -22,6 +22,7 @@ from worker.model import Job, WorkClass, is_id
 
 if TYPE_CHECKING:
     from worker.flows.guard import Guard
+    from worker.ledger.database import Tx
 
 PREFIX = "mayfly.job."
 # A third of the lease: two lost beats are survived.
@@ -36,13 +37,15 @@ ErrorClass: TypeAlias = Literal["transient", "partner", "crash"]
 class JobTask:
     """A kind of job and the plain callable that does it; calling it needs no queue.
 
-    `classes` are the queues that may carry it; `duty` jobs come again for ever and are never set aside.
+    `classes` are the queues that may carry it; `duty` jobs come again for ever and are never set aside. `awaited_by` is
+    the kind of job that waits until a recalled one of these has let go of the same target.
     """
 
     kind: str
     classes: frozenset[WorkClass]
     run: Run
     duty: bool = False
+    awaited_by: str | None = None
 
     @property
     def name(self) -> str:
@@ -52,10 +55,12 @@ class JobTask:
         self.run(house, target, job, guard)
 
 
-def job(*, kind: str, work_class: WorkClass | tuple[WorkClass, ...], duty: bool = False) -> Callable[[Run], JobTask]:
+def job(
+    *, kind: str, work_class: WorkClass | tuple[WorkClass, ...], duty: bool = False, awaited_by: str | None = None
+) -> Callable[[Run], JobTask]:
     """Declare a job. Keyword options only, and only these: Celery would swallow a misspelt one in silence."""
     classes = frozenset(work_class if isinstance(work_class, tuple) else (work_class,))
-    return lambda run: JobTask(kind=kind, classes=classes, run=run, duty=duty)
+    return lambda run: JobTask(kind=kind, classes=classes, run=run, duty=duty, awaited_by=awaited_by)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +98,10 @@ def delay_of(
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What becomes of the job: `done`, `quiet` (not ours any more), `retry` or `dead`."""
+    """What becomes of the job: `done`, `quiet` (not ours any more), `wait` (something is away), `retry` (after a
+    crash) or `dead`."""
 
-    verb: Literal["done", "quiet", "retry", "dead"]
+    verb: Literal["done", "quiet", "wait", "retry", "dead"]
     code: str = ""
     delay: timedelta = timedelta(0)
 
@@ -113,20 +119,20 @@ _DEATHS: tuple[tuple[str, str], ...] = (
 def judge(error: BaseException, claimed: Job, *, duty: bool = False) -> Outcome:
     """The one question a failure answers: would trying again help?
 
-    What is not of our error trees is a crash: tried again, but at most `leases.ATTEMPTS` times in all.
+    What is away comes back: such a job waits, however often, and its upload's last day bounds that. What is not of our
+    error trees is a crash: tried again, but at most `leases.ATTEMPTS` times in all.
     """
     if isinstance(error, LeaseLost):
         return QUIET
     known = isinstance(getattr(error, "retryable", None), bool) and not isinstance(error, Defect)
-    if known and not getattr(error, "retryable", False) and not duty:
-        return Outcome(verb="dead", code=code_of(error))
+    if known and getattr(error, "retryable", False):
+        error_class: ErrorClass = "partner" if claimed.work_class is WorkClass.PARTNER else "transient"
+        delay = delay_of(error_class, claimed.waits + 1, retry_after_s=_asked(error))
+        return Outcome(verb="wait", code=code_of(error), delay=delay)
     code = code_of(error) if known or isinstance(error, MayflyError) else _death(error)
-    if claimed.attempts >= leases.ATTEMPTS and not duty:
+    if (known or claimed.attempts >= leases.ATTEMPTS) and not duty:
         return Outcome(verb="dead", code=code)
-    error_class: ErrorClass = "crash"
-    if known:
-        error_class = "partner" if claimed.work_class is WorkClass.PARTNER else "transient"
-    return Outcome(verb="retry", code=code, delay=delay_of(error_class, claimed.attempts, retry_after_s=_asked(error)))
+    return Outcome(verb="retry", code=code, delay=delay_of("crash", claimed.attempts))
 
 
 def perform(seat: Seat, task: JobTask, row_id: object, fence: object) -> None:
@@ -146,7 +152,8 @@ def perform(seat: Seat, task: JobTask, row_id: object, fence: object) -> None:
 def _claim(seat: Seat, house: House, task: JobTask, row_id: str, fence: int) -> Job | None:
     """None = duplicate, done, stale, not due, or held by another: leave quietly."""
     with house.ledger.begin() as tx:
-        claimed = leases.claim(tx, row_id, fence, seat.holder())
+        lease = timedelta(seconds=seat.settings.lease_seconds)
+        claimed = leases.claim(tx, row_id, fence, seat.holder(), lease=lease)
         if claimed is not None and claimed.kind != task.kind:
             # The message named another kind than the row: only a stranger on the broker does that.
             leases.release(tx, claimed)
@@ -175,25 +182,38 @@ def _attempt(seat: Seat, house: House, task: JobTask, claimed: Job) -> Outcome:
 
 
 def _settle(house: House, task: JobTask, claimed: Job, outcome: Outcome) -> None:
-    """Write the outcome under our fence; where the fence is no longer ours, nothing is written."""
-    if outcome.verb == "quiet":
-        return
+    """Write the outcome under our fence; where the fence is no longer ours, only that nothing of it runs any more."""
     if outcome.verb == "dead":
         house.give_up(task.kind, claimed.target, outcome.code)
     try:
+        if outcome.verb == "quiet":
+            raise LeaseLost("this job is not ours any more")
         with house.ledger.begin() as tx:
-            if outcome.verb == "done":
-                leases.finish(tx, claimed)
-            elif outcome.verb == "retry":
-                leases.retry(tx, claimed, delay=outcome.delay, code=outcome.code)
-            else:
-                leases.bury(tx, claimed, code=outcome.code)
+            _write(tx, claimed, outcome)
     except LeaseLost:
+        _let_go(house, task, claimed)
         return
     if outcome.verb != "done":
-        house.log.warning(
-            f"job_{outcome.verb}", job_id=claimed.id, kind=claimed.kind, attempts=claimed.attempts, code=outcome.code
-        )
+        say = house.log.info if outcome.verb == "wait" else house.log.warning
+        say(f"job_{outcome.verb}", job_id=claimed.id, kind=claimed.kind, attempts=claimed.attempts, code=outcome.code)
+
+
+def _write(tx: Tx, claimed: Job, outcome: Outcome) -> None:
+    if outcome.verb == "done":
+        leases.finish(tx, claimed)
+    elif outcome.verb == "wait":
+        leases.wait(tx, claimed, delay=outcome.delay, code=outcome.code)
+    elif outcome.verb == "retry":
+        leases.retry(tx, claimed, delay=outcome.delay, code=outcome.code)
+    else:
+        leases.bury(tx, claimed, code=outcome.code)
+
+
+def _let_go(house: House, task: JobTask, claimed: Job) -> None:
+    """Whoever recalled the job need not wait for the end of its lease."""
+    with house.ledger.begin() as tx:
+        if leases.let_go(tx, claimed) and task.awaited_by is not None:
+            leases.hurry(tx, task.awaited_by, claimed.target)
 
 
 def _death(error: BaseException) -> str:

@@ -82,6 +82,7 @@ def work(house: House, *, observe: Callable[[str, str], None] = unwatched, round
 def _do(house: House, job: Job, guard: WatchedGuard) -> None:
     verb = {
         "process": house.process,
+        "receive": house.end_receiving,
         "erase": house.erase,
         "erase_subject": house.erase_subject,
         "sweep": house.sweep,
@@ -91,7 +92,7 @@ def _do(house: House, job: Job, guard: WatchedGuard) -> None:
     except MayflyError as error:
         with house.ledger.begin() as tx:
             if error.retryable:
-                leases.retry(tx, job, delay=timedelta(0), code=error.code)
+                leases.wait(tx, job, delay=timedelta(0), code=error.code)
             else:
                 leases.bury(tx, job, code=error.code)
         return

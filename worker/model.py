@@ -180,7 +180,10 @@ class Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A claimed piece of work: the lease is ours as long as `fence` is the row's."""
+    """A claimed piece of work: the lease is ours as long as `fence` is the row's.
+
+    `attempts` counts claims that ended in a crash or may yet; `waits` those that found something we need away.
+    """
 
     id: str
     kind: str
@@ -188,6 +191,7 @@ class Job:
     work_class: WorkClass
     fence: int
     attempts: int
+    waits: int = 0
     lease_until: datetime
 
 

@@ -27,9 +27,10 @@ from worker.flows.process import Process
 from worker.flows.receive import Receive
 from worker.flows.refuse import Refuse
 from worker.flows.renew import Renew
+from worker.flows.requeue import Requeue
 from worker.flows.submit import Submit
 from worker.flows.sweep import Sweep, Swept
-from worker.ledger import leases, states, uploads
+from worker.ledger import uploads
 from worker.ledger.database import Clock, Ledger
 from worker.media.jail import Jail
 from worker.media.limits import MediaLimits
@@ -60,6 +61,7 @@ class House:
     submitting: Submit
     renewing: Renew
     refusing: Refuse
+    requeueing: Requeue
     signer: Signer
     entrance: Entrance
     subject_secret: bytes = field(repr=False)
@@ -104,6 +106,7 @@ class House:
             submitting=submit,
             renewing=renew,
             refusing=refuse,
+            requeueing=Requeue(ledger=ledger),
             signer=signer,
             entrance=Entrance(
                 ledger=ledger,
@@ -122,6 +125,9 @@ class House:
 
     def process(self, upload_id: str, job: Job, guard: Guard) -> None:
         self.processing.run(upload_id, job, guard)
+
+    def end_receiving(self, upload_id: str, _job: Job, _guard: Guard) -> None:
+        self.receive.abandoned(upload_id)
 
     def erase(self, upload_id: str, job: Job, guard: Guard) -> None:
         self.erasing.run(upload_id, job, guard)
@@ -146,14 +152,8 @@ class House:
             self.refusing.run(upload, code, actor="relay")
 
     def requeue(self, job_id: str) -> None:
-        """An operator tries a dead job again: a failed upload goes back to quarantine first, in the same commit."""
-        with self.ledger.begin() as tx:
-            letter = leases.dead_one(tx, job_id)
-            if letter.kind == "process":
-                states.move_upload(
-                    tx, letter.target, to=UploadState.QUARANTINED, source=UploadState.FAILED, actor="operator"
-                )
-            leases.requeue(tx, job_id)
+        """An operator tries a dead job again; a failed upload goes back to quarantine in the same commit."""
+        self.requeueing.run(job_id)
 
     def submit(self, payload: dict[str, Any]) -> None:
         self.entrance.submit(payload)

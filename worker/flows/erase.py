@@ -18,6 +18,8 @@ from worker.privacy.receipt import VERSION, Signer
 from worker.shelf import Shelf
 
 _ENDED = (ArtifactState.GONE, ArtifactState.UNVERIFIABLE)
+# Kinds of jobs that write copies of an upload.
+_WRITERS = ("receive", "process")
 CLAIM = timedelta(seconds=60)
 # A tombstone must outlive every backup of the ledger: 35 days of backups and 30 more.
 TOMBSTONE_LIVES = timedelta(days=65)
@@ -36,7 +38,13 @@ class Erase:
         Raises `NotFound`, `HoldActive`. An upload that is being erased, or was, is returned as it stands.
         """
         with self.ledger.begin() as tx:
-            upload = uploads.get(tx, upload_id)
+            if (upload := uploads.get(tx, upload_id)).state is not UploadState.ERASED:
+                # Jobs before the upload, as everybody locks them. What still works on it stops at its next heartbeat.
+                leases.create(tx, kind="erase", target=upload_id, work_class=WorkClass.LIFECYCLE)
+                for writer in _WRITERS:
+                    leases.recall(tx, kind=writer, target=upload_id)
+                events.lock(tx, upload_id)
+                upload = uploads.get(tx, upload_id)
             if request_id is not None:
                 requests.link(tx, request_id, upload_id)
             if upload.state is UploadState.ERASED:
@@ -57,7 +65,6 @@ class Erase:
                     detail=detail,
                 )
                 uploads.describe(tx, upload_id, delete_at=tx.now)
-            leases.create(tx, kind="erase", target=upload_id, work_class=WorkClass.LIFECYCLE)
             return upload
 
     def run(self, upload_id: str, job: Job, guard: Guard) -> None:
@@ -83,7 +90,7 @@ class Erase:
         # A copy that is being written may land after we looked. Its writer meets the raised fence and stops; until its
         # lease is over, nobody may say that there is nothing.
         with self.ledger.read() as tx:
-            if leases.held(tx, kind="process", target=upload.id):
+            if any(leases.held(tx, kind=writer, target=upload.id) for writer in _WRITERS):
                 raise Unavailable(
                     "a worker still holds this upload; waiting until it has stopped", code="writer_active"
                 )
@@ -91,6 +98,11 @@ class Erase:
     def _seal(self, upload_id: str, job: Job) -> None:
         with self.ledger.begin() as tx:
             leases.check(tx, job)
+            for writer in _WRITERS:
+                leases.cancel(tx, kind=writer, target=upload_id)
+            for request_id in requests.open_for(tx, upload_id):
+                leases.hurry(tx, kind="erase_subject", target=request_id)
+            events.lock(tx, upload_id)
             upload = uploads.get(tx, upload_id)
             copies = artifacts.of_upload(tx, upload_id)
             if open_copies := [copy for copy in copies if copy.state not in _ENDED]:
@@ -110,7 +122,6 @@ class Erase:
                 tx, upload_id, to=UploadState.ERASED, source=UploadState.ERASING, fence=upload.fence, actor="erase"
             )
             uploads.forget(tx, upload_id)
-            leases.cancel(tx, kind="process", target=upload_id)
 
     def _receipt(self, tx: Tx, upload: Upload, copies: list[Artifact]) -> dict[str, Any]:
         story = events.of_upload(tx, upload.id)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
+from worker.errors import Unavailable
 from worker.flows import deadlines
-from worker.ledger import artifacts, states, uploads
+from worker.ledger import artifacts, leases, states, uploads
 from worker.ledger.database import Ledger
 from worker.media.codes import CODES
 from worker.model import ArtifactKind, ArtifactState, Trigger, Upload, UploadState, Verdict
@@ -30,6 +32,7 @@ class Refuse:
         """
         outcome = CODES[code].outcome if code in CODES else UploadState.FAILED
         with self.ledger.begin() as tx:
+            leases.cancel(tx, kind="receive", target=upload.id)
             rejected = outcome is UploadState.REJECTED
             uploads.describe(
                 tx,
@@ -46,5 +49,7 @@ class Refuse:
             kept = [copy for copy in live if copy.kind is ArtifactKind.ORIGINAL and copy.state is ArtifactState.PRESENT]
             deadlines.rewrite(tx, ended, kept, actor=actor)
         kept_ids = {copy.id for copy in kept}
-        self.shelf.destroy([copy for copy in live if copy.id not in kept_ids], trigger=Trigger.MODERATION)
+        # It is refused, whatever becomes of these: where a place is away the sweep destroys them, by their rows.
+        with contextlib.suppress(Unavailable):
+            self.shelf.destroy([copy for copy in live if copy.id not in kept_ids], trigger=Trigger.MODERATION)
         return ended

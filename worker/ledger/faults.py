@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import sqlite3
 from collections.abc import Iterator
 
 from sqlalchemy import exc
@@ -42,6 +43,9 @@ def translated() -> Iterator[None]:
         yield
     except exc.DBAPIError as error:
         raise meaning(error) from None
+    except sqlite3.Error as error:
+        # Raised while a connection is being set up, before SQLAlchemy wraps anything.
+        raise meaning(exc.DBAPIError("", None, error)) from None
     except exc.TimeoutError:
         raise _unavailable("all connections to the ledger are in use; try again", "") from None
     except OSError as error:

@@ -23,8 +23,8 @@ from worker.model import Job, WorkClass, new_id
 
 __all__ = [
     "ATTEMPTS", "HEARTBEAT", "LEASE", "Counts", "Dead", "Expired", "bury", "cancel", "check", "claim", "counts",
-    "crashed", "create", "dead", "dead_letter", "dead_one", "expired", "finish", "heartbeat", "held", "hurry",
-    "pending", "prune", "release", "requeue", "retry",
+    "crashed", "create", "dead", "dead_letter", "dead_one", "expired", "finish", "heartbeat", "held", "hold",
+    "hurry",    "let_go", "pending", "prune", "recall", "release", "requeue", "retry", "wait",
 ]  # fmt: skip
 
 ATTEMPTS = 3
@@ -79,21 +79,8 @@ def create(
     running just now it will run once more, since it may have looked too early.
     """
     due_at = not_before or tx.now
-    job_id = new_id("job")
-    row = {
-        "id": job_id,
-        "kind": kind,
-        "target": target,
-        "work_class": work_class,
-        "state": "ready",
-        "fence": 0,
-        "attempts": 0,
-        "not_before": due_at,
-        "every": every,
-        "again": False,
-        "created_at": tx.now,
-        "state_at": tx.now,
-    }
+    row = _new(tx, kind=kind, target=target, work_class=work_class, not_before=due_at, every=every)
+    job_id = str(row["id"])
     while not insert_new(tx, _T, row):
         if (existing := _bring_forward(tx, kind, target, due_at)) is not None:
             if every is not None:
@@ -105,11 +92,21 @@ def create(
     return job_id
 
 
+def hold(tx: Tx, *, kind: str, target: str, work_class: WorkClass, holder: str = "edge") -> Job:
+    """A job that is in hand from its birth: work that somebody is doing already, and that others must know of. If its
+    holder dies it is rung like any other. Raises `StateConflict` where such a job lives already."""
+    row = _new(tx, kind=kind, target=target, work_class=work_class, not_before=tx.now)
+    row |= {"state": "leased", "fence": 1, "attempts": 1, "lease_until": tx.now + LEASE, "holder": holder}
+    if not insert_new(tx, _T, row):
+        raise StateConflict("somebody does that already")
+    return to_job(tx.conn.execute(select(_T).where(_T.c.id == row["id"])).one())
+
+
 def claim(tx: Tx, job_id: str, fence: int, holder: str, *, lease: timedelta = LEASE) -> Job | None:
     """Take a job that a bell with this fence announced. None: a duplicate, a stale bell, done, not due, or worn out;
     leave quietly. One conditional UPDATE; the bell goes with it."""
     ready = and_(_T.c.state == "ready", _T.c.not_before <= tx.now)
-    silent = and_(_T.c.state == "leased", _T.c.lease_until <= tx.now)
+    silent = and_(_T.c.state == "leased", _T.c.lease_until <= tx.now, _T.c.recalled.is_(False))
     row = tx.conn.execute(
         update(_T)
         .where(_T.c.id == job_id, _T.c.fence == fence, or_(ready, silent), _has_attempts())
@@ -149,9 +146,9 @@ def finish(tx: Tx, job: Job) -> None:
     """It is done; a duty waits for its next time. Raises `LeaseLost`."""
     row = _lock(tx, job)
     if row.again:
-        _ready(tx, job, tx.now, attempts=0)
+        _ready(tx, job, tx.now, attempts=0, waits=0)
     elif row.every is not None:
-        _ready(tx, job, tx.now + row.every, attempts=0)
+        _ready(tx, job, tx.now + row.every, attempts=0, waits=0)
     else:
         _mine(tx, job, {"state": "done", "lease_until": None, "holder": None, "step": None, "state_at": tx.now})
         outbox.remove(tx, job.id)
@@ -164,6 +161,12 @@ def retry(tx: Tx, job: Job, *, delay: timedelta, code: str) -> bool:
         return False
     _ready(tx, job, tx.now + delay, code=code)
     return True
+
+
+def wait(tx: Tx, job: Job, *, delay: timedelta, code: str) -> None:
+    """Something it needs is away: look again after `delay`. That is no attempt, so it never buries a job; what an
+    upload may wait in all is bounded by its last day. Raises `LeaseLost`."""
+    _ready(tx, job, tx.now + delay, attempts=max(job.attempts - 1, 0), waits=job.waits + 1, code=code)
 
 
 def release(tx: Tx, job: Job) -> None:
@@ -185,24 +188,10 @@ def bury(tx: Tx, job: Job, *, code: str) -> None:
 def dead_letter(tx: Tx, *, kind: str, code: str, detail: str | None = None) -> str:
     """Something that can never become a job, such as a message with bad arguments: a row that an operator sees.
     `detail` is one line of our own words."""
-    job_id = new_id("job")
-    row = {
-        "id": job_id,
-        "kind": kind,
-        "target": job_id,
-        "work_class": WorkClass.CONTROL,
-        "state": "dead",
-        "fence": 0,
-        "attempts": 0,
-        "not_before": tx.now,
-        "code": code,
-        "detail": None if detail is None else detail[:200],
-        "again": False,
-        "created_at": tx.now,
-        "state_at": tx.now,
-    }
+    row = _new(tx, kind=kind, target="", work_class=WorkClass.CONTROL, not_before=tx.now)
+    row |= {"target": row["id"], "state": "dead", "code": code, "detail": None if detail is None else detail[:200]}
     insert_new(tx, _T, row)
-    return job_id
+    return str(row["id"])
 
 
 def crashed(tx: Tx, job_id: str, message_fence: int) -> None:
@@ -211,6 +200,9 @@ def crashed(tx: Tx, job_id: str, message_fence: int) -> None:
     guard = (_T.c.id == job_id, _T.c.fence == message_fence + 1, text(tables.LEASED_JOB))
     row = tx.conn.execute(select(_T).where(*guard).with_for_update()).one_or_none()
     if row is None:
+        return
+    if row.recalled:
+        let_go(tx, to_job(row))
         return
     if row.every is None and row.attempts >= ATTEMPTS:
         tx.conn.execute(update(_T).where(*guard, _T.c.lease_until > tx.now).values(lease_until=tx.now))
@@ -221,7 +213,7 @@ def crashed(tx: Tx, job_id: str, message_fence: int) -> None:
 def expired(tx: Tx, limit: int) -> list[Expired]:
     """Jobs whose lease has run out, the longest silent first. Free one with `crashed(tx, job_id, fence - 1)`, or give
     an exhausted one up with `bury(tx, expired.job, …)`."""
-    query = select(_T).where(text(tables.LEASED_JOB), _T.c.lease_until <= tx.now)
+    query = select(_T).where(text(tables.LEASED_JOB), _T.c.lease_until <= tx.now, _T.c.recalled.is_(False))
     return [
         Expired(
             job_id=row.id,
@@ -254,6 +246,25 @@ def cancel(tx: Tx, kind: str, target: str) -> None:
         outbox.remove(tx, cancelled)
 
 
+def recall(tx: Tx, kind: str, target: str) -> None:
+    """The live job of that kind and target is no longer wanted. One that waits is done with; one that runs is lost to
+    its holder at the next heartbeat, and counts as `held` until the holder lets go or its lease is over."""
+    live = (_T.c.kind == kind, _T.c.target == target, text(tables.LIVE_JOB))
+    row = tx.conn.execute(select(_T.c.state).where(*live).with_for_update()).one_or_none()
+    if row is not None and row.state == "leased":
+        tx.conn.execute(update(_T).where(*live).values(recalled=True))
+    elif row is not None:
+        cancel(tx, kind, target)
+
+
+def let_go(tx: Tx, job: Job) -> bool:
+    """The holder's last word on a job that was taken from it: nothing of it runs any more. True where it was recalled
+    and is done now; False where it went another way."""
+    mine = (_T.c.id == job.id, _T.c.fence == job.fence, text(tables.LEASED_JOB), _T.c.recalled.is_(True))
+    values = {"state": "done", "lease_until": None, "holder": None, "code": "recalled", "state_at": tx.now}
+    return tx.conn.execute(update(_T).where(*mine).values(values)).rowcount == 1
+
+
 def requeue(tx: Tx, job_id: str) -> None:
     """A dead job gets three new attempts. Raises `NotFound` (`job_not_found`) and `StateConflict` when it is not dead,
     or when another live job does the same."""
@@ -263,7 +274,8 @@ def requeue(tx: Tx, job_id: str) -> None:
     live = select(_T.c.id).where(_T.c.kind == row.kind, _T.c.target == row.target, text(tables.LIVE_JOB))
     if row.state != "dead" or tx.conn.execute(live).first() is not None:
         raise StateConflict("only a dead job without a live twin can be requeued")
-    values = {"state": "ready", "attempts": 0, "code": None, "step": None, "not_before": tx.now, "state_at": tx.now}
+    values = {"state": "ready", "attempts": 0, "waits": 0, "code": None, "step": None}
+    values |= {"not_before": tx.now, "state_at": tx.now}
     tx.conn.execute(update(_T).where(_T.c.id == job_id).values(values))
     outbox.put(tx, job_id, tx.now)
 
@@ -272,6 +284,12 @@ def prune(tx: Tx, *, before: datetime, limit: int = 1000) -> int:
     """Delete rows of jobs that were done before that instant; returns how many."""
     old = select(_T.c.id).where(text(tables.DONE_JOB), _T.c.state_at < before).limit(limit)
     return tx.conn.execute(delete(_T).where(_T.c.id.in_(old))).rowcount
+
+
+def _new(tx: Tx, **columns: Any) -> dict[str, Any]:
+    """The row of a job that nobody has claimed yet."""
+    counters = {"fence": 0, "attempts": 0, "waits": 0, "again": False, "recalled": False}
+    return {"id": new_id("job"), "state": "ready", "created_at": tx.now, "state_at": tx.now, **counters, **columns}
 
 
 def _bring_forward(tx: Tx, kind: str, target: str, due_at: datetime) -> str | None:
@@ -296,9 +314,10 @@ def _bring_forward(tx: Tx, kind: str, target: str, due_at: datetime) -> str | No
     return str(row.id)
 
 
-def _ready(tx: Tx, job: Job, due_at: datetime, *, attempts: int | None = None, code: str | None = None) -> None:
-    """Our lease ends; the job is ready at `due_at` and has its bell."""
+def _ready(tx: Tx, job: Job, due_at: datetime, *, code: str | None = None, **counters: int) -> None:
+    """Our lease ends; the job is ready at `due_at` and has its bell. `counters`: attempts, waits."""
     values: dict[str, Any] = {
+        **counters,
         "state": "ready",
         "lease_until": None,
         "holder": None,
@@ -308,14 +327,12 @@ def _ready(tx: Tx, job: Job, due_at: datetime, *, attempts: int | None = None, c
         "code": code,
         "state_at": tx.now,
     }
-    if attempts is not None:
-        values["attempts"] = attempts
     _mine(tx, job, values)
     outbox.put(tx, job.id, due_at)
 
 
 def _held_by(job: Job) -> tuple[ColumnElement[bool], ...]:
-    return (_T.c.id == job.id, _T.c.fence == job.fence, _T.c.state == "leased")
+    return (_T.c.id == job.id, _T.c.fence == job.fence, _T.c.state == "leased", _T.c.recalled.is_(False))
 
 
 def _mine(tx: Tx, job: Job, values: dict[str, Any]) -> None:

@@ -91,6 +91,13 @@ def uploads(tx: Tx, request_id: str) -> list[Upload]:
     return [to_upload(row) for row in tx.conn.execute(query.order_by(owned.c.id))]
 
 
+def open_for(tx: Tx, upload_id: str) -> list[str]:
+    """Ids of the open requests that cover this upload."""
+    link = tables.request_uploads
+    query = select(_T.c.id).join(link, link.c.request_id == _T.c.id).where(link.c.upload_id == upload_id)
+    return list(tx.conn.execute(query.where(text(tables.OPEN_REQUEST)).order_by(_T.c.id)).scalars())
+
+
 def close(
     tx: Tx,
     request_id: str,

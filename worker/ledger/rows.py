@@ -74,6 +74,7 @@ def to_job(row: Row[Any]) -> Job:
         work_class=WorkClass(row.work_class),
         fence=row.fence,
         attempts=row.attempts,
+        waits=row.waits,
         lease_until=row.lease_until,
     )
 

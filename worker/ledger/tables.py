@@ -143,6 +143,8 @@ leases = Table(
     Column("state", String(8), nullable=False),
     Column("fence", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
+    # How often it was put off because something it needs was away; such a try is no attempt.
+    Column("waits", Integer, nullable=False),
     Column("not_before", Instant, nullable=False),
     Column("lease_until", Instant),
     Column("holder", String(128)),
@@ -153,11 +155,13 @@ leases = Table(
     Column("every", Span),
     # Somebody asked for this job while it was running: it runs once more.
     Column("again", Boolean(create_constraint=False), nullable=False),
+    # It is no longer wanted: its holder loses it at the next heartbeat, and nobody claims it again.
+    Column("recalled", Boolean(create_constraint=False), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("state_at", Instant, nullable=False),
     CheckConstraint("state IN ('ready', 'leased', 'done', 'dead')", name="leases_state"),
     CheckConstraint("(state = 'leased') = (lease_until IS NOT NULL)", name="leases_leased"),
-    CheckConstraint("fence >= 0 AND attempts >= 0", name="leases_counters"),
+    CheckConstraint("fence >= 0 AND attempts >= 0 AND waits >= 0", name="leases_counters"),
     partial("leases_live", "kind", "target", where=LIVE_JOB, unique=True),
     partial("leases_ready", "not_before", where=READY_JOB),
     partial("leases_running", "lease_until", where=LEASED_JOB),

@@ -51,6 +51,8 @@ _LIST = (
     _rejected("limits:streams", "the video has too many streams; save it with one picture and one sound"),
     _rejected("limits:frame_rate", "the video has too many frames a second; film it slower"),
     _rejected("no_video", "there is no moving picture in this file; send one that has one"),
+    _failed("aborted", "the upload broke off; send it again"),
+    _failed("crashed", "processing died three times on this file; it was set aside"),
     _failed("original_missing", "the file that came in is no longer there; send it again"),
     _failed("truncated", "the file ends too early; send it whole"),
     _failed("corrupt", "the file is damaged and cannot be decoded; save it anew"),

@@ -73,6 +73,7 @@ def _leases() -> None:
         Column("state", String(8), nullable=False),
         Column("fence", Integer(), nullable=False),
         Column("attempts", Integer(), nullable=False),
+        Column("waits", Integer(), nullable=False),
         Column("not_before", Instant(), nullable=False),
         Column("lease_until", Instant(), nullable=True),
         Column("holder", String(128), nullable=True),
@@ -81,11 +82,12 @@ def _leases() -> None:
         Column("detail", String(200), nullable=True),
         Column("every", Span(), nullable=True),
         Column("again", Boolean(), nullable=False),
+        Column("recalled", Boolean(), nullable=False),
         Column("created_at", Instant(), nullable=False),
         Column("state_at", Instant(), nullable=False),
         CheckConstraint("(state = 'leased') = (lease_until IS NOT NULL)", name="leases_leased"),
         CheckConstraint("state IN ('ready', 'leased', 'done', 'dead')", name="leases_state"),
-        CheckConstraint("fence >= 0 AND attempts >= 0", name="leases_counters"),
+        CheckConstraint("fence >= 0 AND attempts >= 0 AND waits >= 0", name="leases_counters"),
         PrimaryKeyConstraint("id"),
     )
     op.create_index("leases_dead", "leases", ["state_at"], **_where("state = 'dead'"))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
-from worker.errors import LeaseLost, MayflyError
-from worker.ledger import artifacts, leases, outbox, uploads
-from worker.ledger.database import Clock
+from sqlalchemy import select
+
+from tasks.app import JOBS
+from tasks.schedule import DUTIES
+from tasks.seat import Observer, Seat
+from tasks.task import perform
+from worker.ledger import artifacts, leases, outbox, tables, uploads
+from worker.ledger.database import Clock, Tx
+from worker.media.jail import Jail
 from worker.model import Artifact, Job, NewUpload, Purpose, Upload
 from worker.settings import Settings
 from worker.wiring import House
@@ -24,8 +29,25 @@ def new_upload(**changes: object) -> NewUpload:
     return NewUpload(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def build(home: Path, *, clock: Clock | None = None, **settings: object) -> House:
-    return House.build(Settings.model_validate({"home": home, **settings}), clock=clock)
+def build(home: Path, *, clock: Clock | None = None, jail: Jail | None = None, **settings: object) -> House:
+    house = House.build(Settings.model_validate({"home": home, **settings}), clock=clock, jail=jail)
+    # The duties that a relay would keep; none is due before somebody hurries it.
+    with house.ledger.begin() as tx:
+        for duty in DUTIES:
+            leases.create(
+                tx,
+                kind=duty.kind,
+                target=duty.target,
+                work_class=duty.work_class,
+                not_before=tx.now + duty.every,
+                every=duty.every,
+            )
+    return house
+
+
+def at(house: House, clock: Clock) -> House:
+    """The same house at another time; only for one that keeps its ledger in a file."""
+    return House.build(house.settings, clock=clock, jail=house.jail)
 
 
 def receive(house: House, body: bytes | Iterable[bytes], **changes: object) -> Upload:
@@ -35,69 +57,32 @@ def receive(house: House, body: bytes | Iterable[bytes], **changes: object) -> U
     return house.receive.run(new_upload(**changes), chunks, keep_for=keep_for)
 
 
-@dataclasses.dataclass
-class WatchedGuard:
-    """Tells an observer each step; the lease is asked of the ledger, as the queue's own guard does."""
-
-    house: House
-    job: Job
-    observe: Callable[[str, str], None]
-
-    def step(self, name: str) -> None:
-        self.observe(self.job.kind, name)
-
-    def check(self) -> None:
-        with self.house.ledger.begin() as tx:
-            leases.heartbeat(tx, self.job)
-
-    def cancelled(self) -> bool:
-        try:
-            self.check()
-        except LeaseLost:
-            return True
-        return False
-
-
-def unwatched(_kind: str, _step: str) -> None:
+def unwatched(_job: Job, _step: str) -> None:
     """Steps that nobody asks about."""
 
 
-def work(house: House, *, observe: Callable[[str, str], None] = unwatched, rounds: int = 20) -> list[str]:
-    """Do all that is due until nothing is; returns the kinds of jobs done, in order."""
+def work(house: House, *, observe: Observer = unwatched, rounds: int = 20) -> list[str]:
+    """Do all that is due, by the queue's own wrapper and without a queue, until nothing is; returns the kinds of jobs
+    done, in order. What was put off is not waited for: it is due again in the next round."""
+    seat = Seat(house.settings, lambda _settings: house, observer=observe)
+    tasks = {task.kind: task for task in JOBS}
     done: list[str] = []
     for _ in range(rounds):
         with house.ledger.begin() as tx:
+            _hurry(tx)
             bells = outbox.take(tx, limit=100)
         if not bells:
             return done
         for bell in bells:
-            with house.ledger.begin() as tx:
-                job = leases.claim(tx, bell.job_id, bell.fence, "test")
-            if job is not None:
-                done.append(job.kind)
-                _do(house, job, WatchedGuard(house, job, observe))
+            done.append(bell.kind)
+            perform(seat, tasks[bell.kind], bell.job_id, bell.fence)
     return done
 
 
-def _do(house: House, job: Job, guard: WatchedGuard) -> None:
-    verb = {
-        "process": house.process,
-        "receive": house.end_receiving,
-        "erase": house.erase,
-        "erase_subject": house.erase_subject,
-        "sweep": house.sweep,
-    }[job.kind]
-    try:
-        verb(job.target, job, guard)
-    except MayflyError as error:
-        with house.ledger.begin() as tx:
-            if error.retryable:
-                leases.wait(tx, job, delay=timedelta(0), code=error.code)
-            else:
-                leases.bury(tx, job, code=error.code)
-        return
-    with house.ledger.begin() as tx:
-        leases.finish(tx, job)
+def _hurry(tx: Tx) -> None:
+    put_off = tables.leases.c.state == "ready", tables.leases.c.waits > 0, tables.leases.c.not_before > tx.now
+    for row in tx.conn.execute(select(tables.leases).where(*put_off)):
+        leases.hurry(tx, row.kind, row.target)
 
 
 def sweep(house: House) -> None:

@@ -207,6 +207,11 @@ def decode_as(source: BinaryIO | None, args: Args) -> Made:
         return {"size": list(picture.size), "frames": frames}, [body.getvalue(), other.getvalue()]
 
 
+def doubt(source: BinaryIO | None, args: Args) -> Made:
+    """A second reader that finds something in everything."""
+    raise Unprocessable("not proven", code="not_proven")
+
+
 def start_thread(source: BinaryIO | None, args: Args) -> Made:
     seen: list[int] = []
     thread = threading.Thread(target=lambda: seen.append(7))

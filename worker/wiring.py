@@ -68,8 +68,11 @@ class House:
     log: Any = field(default_factory=structlog.get_logger)
 
     @classmethod
-    def build(cls, settings: Settings, *, clock: Clock | None = None) -> House:
-        """Raises `Unavailable` (`home_read_only`, `disk_full`, `ledger_unavailable`) in one clear line."""
+    def build(cls, settings: Settings, *, clock: Clock | None = None, jail: Jail | None = None) -> House:
+        """`jail`: one to share; a house that makes its own starts it with the first file.
+
+        Raises `Unavailable` (`home_read_only`, `disk_full`, `ledger_unavailable`) in one clear line.
+        """
         with _home_errors():
             _private(settings.home)
             signer = Signer.from_pem(_receipt_key(settings))
@@ -81,7 +84,7 @@ class House:
         ledger.migrate()
         shelf = Shelf(ledger=ledger, locations={MEDIA: media, INTAKE: intake}, media=MEDIA, scratch=scratch)
         limits = media_limits(settings)
-        jail = Jail(mode=settings.jail)
+        jail = jail or Jail(mode=settings.jail)
         studio = Studio(jail=jail, limits=limits, video_threads=settings.video_threads)
         refuse = Refuse(ledger=ledger, shelf=shelf)
         receive = Receive(

@@ -187,7 +187,7 @@ def fast(folder: Path, *, seconds: float = 1) -> Path:
 
 def sized(folder: Path, size: str, *, seconds: float = 0.4) -> Path:
     """Any size, odd ones too (4:4:4 allows them)."""
-    scaled = f"scale={size.replace('x', ':')},format=yuv444p"
+    scaled = f"scale={size.replace('x', ':')},setsar=1,format=yuv444p"
     return _made(folder / f"{size}.mp4", *picture(seconds=seconds), "-vf", scaled, *_H264, "-pix_fmt", "yuv444p")
 
 

@@ -39,4 +39,7 @@ def refusal(stderr: bytes) -> Unprocessable:
     """The error for a run that failed. Raises `Unavailable` (`disk_full`) where the fault is our disk's."""
     if any(mark in stderr for mark in _FULL):
         raise Unavailable("the scratch disk is full or read-only; free space on it", code="disk_full")
+    if not stderr.strip():
+        # ffprobe is silent only about a stream that its decoder would not open.
+        return unprocessable("unsupported_codec")
     return unprocessable(next((code for mark, code in _CODES if mark in stderr), "corrupt"))

@@ -20,8 +20,13 @@ PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "sl
 MOST_BITRATE = 12_000_000
 SOUND_BITRATE = 128_000
 FRAME_RATE = 30
-# 3GP needs h263 and amrnb; AV1 decodes through libdav1d, and both its names are asked for.
-CODECS = "h264,hevc,vp8,vp9,av1,libdav1d,mpeg4,h263,aac,mp3,opus,libopus,vorbis,pcm_s16le,ac3,amrnb,amrwb"
+# 3GP needs h263 and amrnb; AV1 decodes through libdav1d, and both its names are asked for; cameras write plain PCM.
+CODECS = (
+    "h264,hevc,vp8,vp9,av1,libdav1d,mpeg4,h263,"
+    "aac,mp3,opus,libopus,vorbis,ac3,amrnb,amrwb,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be"
+)
+# Streams beside the film: ffprobe gives up on the whole file where it may not open one of them.
+_BESIDE = "mov_text,subrip,srt,ass,ssa,webvtt,text,mjpeg,png,bmp"
 _MOST_ALLOC = 256 << 20
 _LOOK_BYTES = 5_000_000
 # Slices, key frames and parameter sets of H.264; everything else may carry text.
@@ -80,7 +85,8 @@ class Source:
 
 def probe(source: Source) -> list[str]:
     """ffprobe's line: one JSON document on standard output."""
-    options = {"v": "repeat+error", "hide_banner": None, **source.guards(), "f": source.demuxer, "of": "json=c=1"}
+    guards = {**source.guards(), "codec_whitelist": f"{CODECS},{_BESIDE}"}
+    options = {"v": "repeat+error", "hide_banner": None, **guards, "f": source.demuxer, "of": "json=c=1"}
     argv = ["ffprobe"]
     for name, value in options.items():
         argv += [f"-{name}"] if value is None else [f"-{name}", str(value)]

@@ -18,6 +18,10 @@ from worker.media.limits import MediaLimits
 MOST_FRAMES_A_SECOND = 1_000
 _HDR = frozenset({"smpte2084", "arib-std-b67"})
 _WIDE = frozenset({"bt2020", "smpte431", "smpte432"})
+# What a film may be made of, in ffprobe's words; the decoders themselves are listed in `worker.media.ffmpeg`.
+_PICTURES = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "h263"})
+_SOUNDS = frozenset({"aac", "mp3", "opus", "vorbis", "ac3", "amr_nb", "amr_wb"})
+_SOUNDS |= {"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"}
 # ffprobe's word -> zscale's.
 _TRANSFERS = {"smpte2084": "smpte2084", "arib-std-b67": "arib-std-b67", "iec61966-2-1": "iec61966-2-1"}
 # ffprobe's word -> the scale filter's.
@@ -41,7 +45,8 @@ class Colour(Enum):
 class Clip:
     """One moving picture and perhaps its sound. `width` and `height` are as shown: turned upright, pixels square.
 
-    `pixels` counts a frame as stored; `duration_s` is None where the file does not say; `frames` is the file's word.
+    `pixels` counts a frame as stored; `duration_s` is None where the file does not say; `frames` counts
+    the samples that its tables list, shown or not, and is None without tables.
     `sound_rate` is in samples a second, 0 without sound.
     """
 
@@ -52,11 +57,9 @@ class Clip:
     frames: int | None
     sound_rate: int
     interlaced: bool
-    deep: bool
     colour: Colour
     matrix: str
     transfer: str
-    codec: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +91,14 @@ def judge(told: Told, limits: MediaLimits) -> Clip:
     picture = _picture(told.streams)
     if picture is None:
         raise unprocessable("no_video")
+    sound = _sound(told.streams)
+    if str(picture.get("codec_name")) not in _PICTURES:
+        raise unprocessable("unsupported_codec")
+    if sound is not None and str(sound.get("codec_name")) not in _SOUNDS:
+        raise unprocessable("unsupported_codec")
     width, height = _whole(picture.get("width")), _whole(picture.get("height"))
     if not width or not height:
-        raise unprocessable("corrupt" if picture.get("codec_name") else "unsupported_codec")
+        raise unprocessable("corrupt")
     shown = _shown(picture, width, height)
     if width * height > limits.video_pixels or shown[0] * shown[1] > limits.video_pixels:
         raise unprocessable("limits:pixels")
@@ -101,7 +109,6 @@ def judge(told: Told, limits: MediaLimits) -> Clip:
     duration = _duration(told, limits)
     if _rate(picture.get("avg_frame_rate")) > MOST_FRAMES_A_SECOND:
         raise unprocessable("limits:frame_rate")
-    sound = _sound(told.streams)
     return Clip(
         width=shown[0],
         height=shown[1],
@@ -110,7 +117,6 @@ def judge(told: Told, limits: MediaLimits) -> Clip:
         frames=_whole(picture.get("nb_frames")) or None,
         sound_rate=0 if sound is None else min(_whole(sound.get("sample_rate")), 768_000) or 48_000,
         interlaced=picture.get("field_order") in ("tt", "bb", "tb", "bt"),
-        deep=any(mark in str(picture.get("pix_fmt")) for mark in ("10le", "12le", "p010")),
         **_colour(picture, min(width, height)),
     )
 
@@ -170,14 +176,13 @@ def _colour(picture: Mapping[str, Any], lines: int) -> dict[str, Any]:
     if any(side.get("dv_profile") == _DOLBY_ONLY for side in _side_data(picture)):
         raise unprocessable("unsupported_codec")
     transfer, primaries = picture.get("color_transfer"), picture.get("color_primaries")
-    colour = Colour.BRIGHT if transfer in _HDR else Colour.WIDE if primaries in _WIDE else Colour.PLAIN
+    colour = Colour.BRIGHT if str(transfer) in _HDR else Colour.WIDE if str(primaries) in _WIDE else Colour.PLAIN
     # A file that does not say is read as players read it: by its number of lines.
     unknown = _UNKNOWN_MATRIX[0] if lines >= _HD_LINES else _UNKNOWN_MATRIX[1]
     return {
         "colour": colour,
         "matrix": _MATRICES.get(str(picture.get("color_space")), unknown),
         "transfer": _TRANSFERS.get(str(transfer), "709"),
-        "codec": str(picture.get("codec_name"))[:16],
     }
 
 

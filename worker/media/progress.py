@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 _MOST_DIGITS = 15
+# One picture, one sound.
+_MOST_STREAMS = 2
 
 
 @dataclass(kw_only=True)
@@ -33,13 +35,19 @@ class Progress:
 
 @dataclass(kw_only=True)
 class Encoded:
-    """What ffmpeg last said of an encoding: frames written, dropped by `-fpsmax`, repeated; microseconds of film."""
+    """What ffmpeg last said of an encoding: frames written, dropped by `-fpsmax`, repeated; seconds of film."""
 
     reached: Callable[[float], None]
     frames: int = 0
     dropped: int = 0
     repeated: int = 0
+    seconds: float = 0.0
     ended: bool = False
+
+    @property
+    def decoded(self) -> int:
+        """Frames that were read from the original and shown or dropped."""
+        return self.frames + self.dropped - self.repeated
 
     def line(self, line: str) -> None:
         """For the jail's `on_line`."""
@@ -55,12 +63,16 @@ class Encoded:
         elif name == "dup_frames":
             self.repeated = int(value)
         elif name == "out_time_us":
-            self.reached(int(value) / 1e6)
+            self.seconds = int(value) / 1e6
+            self.reached(self.seconds)
 
 
 @dataclass(kw_only=True)
 class Counted:
-    """What a whole decode gave: per stream, frames and the end of the last one in seconds."""
+    """What a whole decode gave: per stream, frames and the end of the last one in seconds.
+
+    `line` raises KeyError, ValueError or ArithmeticError for what framehash does not write.
+    """
 
     reached: Callable[[float], None]
     frames: dict[int, int] = field(default_factory=dict)
@@ -71,6 +83,8 @@ class Counted:
         """One line of ffmpeg's framehash: `#tb 0: 1/15360`, or stream, dts, pts, duration, size, hash."""
         if line.startswith("#tb "):
             stream, _, base = line[4:].partition(": ")
+            if len(self._bases) == _MOST_STREAMS:
+                raise ValueError("more streams than a film has")
             self._bases[int(stream)] = Fraction(base)
         elif line and not line.startswith("#"):
             stream, _dts, pts, duration, *_rest = (part.strip() for part in line.split(","))

@@ -34,6 +34,8 @@ _KINDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 _DATA_STREAMS = {"subtitle": "subtitles", "attachment": "attachments", "data": "telemetry"}
+# QuickTime's tracks of chapter names and of the time of day.
+_DATA_TAGS = {"text": "chapters", "tmcd": "timestamps"}
 # Names that muxers give every track; they tell no more than the file does.
 _HANDLERS = frozenset({"videohandler", "soundhandler", "datahandler", "", "core media video", "core media audio"})
 
@@ -53,12 +55,12 @@ def _kinds(told: Told) -> Iterator[str]:
         if _is_cover(stream):
             yield "thumbnail"
         elif kind in _DATA_STREAMS:
-            yield _DATA_STREAMS[kind]
+            yield _DATA_TAGS.get(str(stream.get("codec_tag_string")), _DATA_STREAMS[kind])
         elif kind == "video":
             pictures += 1
     if pictures > 1:
         yield "second_picture"
-    if told.chapters:
+    if told.chapters and not any(stream.get("codec_tag_string") == "text" for stream in told.streams):
         yield "chapters"
 
 

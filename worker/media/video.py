@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from worker.media import complaints, ffmpeg, ffprobe, tags
@@ -36,6 +37,8 @@ _POSTER_FRAMES = 300
 _DARK = 32
 # How far a film may end before the file said it would: the larger of the two. Muxers round, and sound may be padded.
 _SHORT_BY_S, _SHORT_BY = 1.0, 0.1
+# Reading stops so long after the most seconds that are taken; who does not say how long his film is, is seen by it.
+_STOP_S, _OVER_S = 1.0, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +54,8 @@ class _Bench:
     used: list[Finished]
 
     def source(self, path: Path, demuxer: str) -> Source:
-        return Source(
-            path=path, demuxer=demuxer, limits=self.limits, threads=self.threads, most_s=self.limits.duration_s + 1.0
-        )
+        most_s = self.limits.duration_s + _STOP_S
+        return Source(path=path, demuxer=demuxer, limits=self.limits, threads=self.threads, most_s=most_s)
 
     def run(self, argv: list[str], read: Path, on_line: Callable[[str], None] | None, *, pixels: int) -> Finished:
         """One tool. Raises `Unprocessable` unless it ended with status 0 and had nothing to say."""
@@ -108,9 +110,9 @@ def render_video(
     told = ffprobe.parse(bench.run(ffmpeg.probe(original), source, None, pixels=limits.video_pixels).stdout)
     clip = ffprobe.judge(told, limits)
     size = fitted(clip)
-    film, frames = _encoded(bench, original, clip, size, progress)
-    counted = _counted(bench, film, clip, frames, progress)
-    still = render_frame(jail, _still(bench, film, size, frames), limits)
+    film, encoded = _encoded(bench, original, clip, size, progress)
+    counted = _counted(bench, film, clip, encoded, progress)
+    still = render_frame(jail, _still(bench, film, size, encoded.frames), limits)
     progress.at(100)
     duration_ms = round(1000 * counted.ends_s[0])
     made = (_film(film, size, duration_ms), *still.made)
@@ -133,10 +135,11 @@ def render_video(
 
 
 def fitted(clip: Clip) -> tuple[int, int]:
-    """Pixels of the film: within 1920x1080 or 1080x1920, even numbers, never enlarged."""
+    """Pixels of the film: within 1920x1080 or 1080x1920, even numbers, never enlarged (but to the least there is)."""
     (row,) = renditions_of("video")
-    ratio = min(1.0, row.fit / max(clip.width, clip.height), _SHORT_SIDE / min(clip.width, clip.height))
-    width, height = (max(2, round(side * ratio / 2) * 2) for side in (clip.width, clip.height))
+    longer, shorter = max(clip.width, clip.height), min(clip.width, clip.height)
+    ratio = min(Fraction(1), Fraction(row.fit, longer), Fraction(_SHORT_SIDE, shorter))
+    width, height = (max(2, int(side * ratio) // 2 * 2) for side in (clip.width, clip.height))
     return width, height
 
 
@@ -152,8 +155,8 @@ _PRESETS = ((20.0, "medium"), (60.0, "fast"), (180.0, "veryfast"), (float("inf")
 
 def _encoded(
     bench: _Bench, original: Source, clip: Clip, size: tuple[int, int], progress: Progress
-) -> tuple[Path, int]:
-    """The settled film, and how many frames were written into it."""
+) -> tuple[Path, Encoded]:
+    """The settled film, and what was said of its encoding."""
     first, film = bench.room / "first.mp4", bench.room / "video.mp4"
     expected_s = clip.duration_s or 60.0
     told = Encoded(reached=progress.step(0, 85, expected_s))
@@ -161,14 +164,16 @@ def _encoded(
     bench.run(argv, original.path, told.line, pixels=clip.pixels)
     if not told.ended or not told.frames:
         raise unprocessable("corrupt")
+    if told.seconds > bench.limits.duration_s + _OVER_S:
+        raise unprocessable("limits:duration")
     settled = Encoded(reached=progress.step(85, 88, expected_s))
     argv = ffmpeg.settle(bench.source(first, "mov"), film, sound=clip.sound_rate > 0)
     bench.run(argv, first, settled.line, pixels=clip.pixels)
     first.unlink()
-    return film, told.frames
+    return film, told
 
 
-def _counted(bench: _Bench, film: Path, clip: Clip, frames: int, progress: Progress) -> Counted:
+def _counted(bench: _Bench, film: Path, clip: Clip, encoded: Encoded, progress: Progress) -> Counted:
     """Decode all that was written and hold it against what was read. Raises `Unprocessable` (`truncated`)."""
     counted = Counted(reached=progress.step(88, 96, clip.duration_s or 60.0))
     sound = clip.sound_rate > 0
@@ -176,10 +181,12 @@ def _counted(bench: _Bench, film: Path, clip: Clip, frames: int, progress: Progr
         bench.run(ffmpeg.count(bench.source(film, "mov"), sound=sound), film, counted.line, pixels=clip.pixels)
     except (KeyError, ValueError, ArithmeticError):
         raise unprocessable("decoder_protocol_error") from None
-    if counted.frames.get(0) != frames or (sound and not counted.frames.get(1)):
+    if counted.frames.get(0) != encoded.frames or (sound and not counted.frames.get(1)):
         raise unprocessable("corrupt")
+    # The last picture of a screen recording may stay for a minute: where every picture came, nothing is lacking.
+    whole = clip.frames is not None and encoded.decoded >= clip.frames
     lacking = (clip.duration_s or 0.0) - max(counted.ends_s.values())
-    if lacking > max(_SHORT_BY_S, _SHORT_BY * (clip.duration_s or 0.0)):
+    if not whole and lacking > max(_SHORT_BY_S, _SHORT_BY * (clip.duration_s or 0.0)):
         raise unprocessable("truncated")
     return counted
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from worker.media.proof.boxes import named, u16, u32
 from worker.media.proof.doubt import need
-from worker.media.proof.sps import shown_size
+from worker.media.proof.sps import picture_parameters, shown_size
 
 _AUDIO_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 _HIGH = frozenset({100, 110, 122, 244})
+# A single frame may weigh megabytes and last a hundredth of a second.
+_MOST_BITS = 1 << 31
 
 
 def entry(body: bytes, handler: bytes, track_header: bytes) -> frozenset[bytes]:
@@ -28,20 +30,23 @@ def _video(body: bytes, track_header: bytes) -> frozenset[bytes]:
     need(body[28:42] == b"\0\x48\0\0\0\x48\0\0\0\0\0\0\0\1", "resolution of a sample entry")
     need(body[42:74] == bytes(32) and body[74:78] == b"\0\x18\xff\xff", "compressor of a sample entry")
     parts = named(body[78:], [b"avcC"], [b"colr", b"pasp", b"btrt"])
-    colour = parts.get(b"colr", b"nclx\0\1\0\1\0\1\0")
-    need(len(colour) == 11 and colour[:4] == b"nclx" and not colour[10] & 0x7F, "colr")
-    aspect = parts.get(b"pasp", b"\0\0\0\1\0\0\0\1")
-    need(len(aspect) == 8 and u32(aspect, 0) > 0 and u32(aspect, 4) > 0, "pasp")
-    need(len(parts.get(b"btrt", bytes(12))) == 12, "btrt")
+    need(parts.get(b"colr", _BT709) == _BT709, "colr")
+    need(parts.get(b"pasp", _SQUARE) == _SQUARE, "pasp")
+    _rates(parts.get(b"btrt", bytes(12)))
     sets = _avc(parts[b"avcC"])
     need(shown_size(sets[0]) == size, "size of the stream")
-    shown = u32(track_header, 76), u32(track_header, 80)
-    # The track's height is the stream's; its width may be stretched by the pixels' shape.
-    need(
-        shown[1] == size[1] << 16 and abs(shown[0] * u32(aspect, 4) / u32(aspect, 0) / 65_536 - size[0]) < 1,
-        "tkhd size",
-    )
+    picture_parameters(sets[1])
+    need((u32(track_header, 76), u32(track_header, 80)) == (size[0] << 16, size[1] << 16), "tkhd size")
     return frozenset(sets)
+
+
+_BT709 = b"nclx\0\1\0\1\0\1\0"
+_SQUARE = b"\0\0\0\1\0\0\0\1"
+
+
+def _rates(body: bytes) -> None:
+    """Of a stream: no buffer, the most and the mean bits a second."""
+    need(len(body) == 12 and not any(body[:4]) and u32(body, 8) <= u32(body, 4) <= _MOST_BITS, "btrt")
 
 
 def _avc(body: bytes) -> tuple[bytes, bytes]:
@@ -63,11 +68,12 @@ def _sound(body: bytes) -> None:
     channels, rate = u16(body, 16), u32(body, 24)
     need(1 <= channels <= 8 and body[18:24] == b"\0\x10\0\0\0\0", "mp4a")
     parts = named(body[28:], [b"esds"], [b"btrt"])
-    need(len(parts.get(b"btrt", bytes(12))) == 12, "btrt")
+    _rates(parts.get(b"btrt", bytes(12)))
     esds = parts[b"esds"]
     # Descriptors with lengths of four bytes, as the muxer writes them: stream, decoder, its configuration, sync layer.
     need(len(esds) >= 39 and esds[:5] == b"\0\0\0\0\3" and esds[9:10] == b"\0" and esds[11:13] == b"\0\4", "esds")
     need(esds[17:19] == b"\x40\x15" and esds[30:31] == b"\5", "codec of the sound")
+    _rates(b"\0" + esds[19:30])
     config = esds[35:-6]
     need(esds[5:9] == _length(len(esds) - 9) and esds[13:17] == _length(18 + len(config)), "lengths in esds")
     need(esds[31:35] == _length(len(config)) and esds[-6:] == b"\6\x80\x80\x80\1\2", "lengths in esds")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from worker.media.proof import boxes, streams, tracks
+from worker.media.proof.boxes import u32
 from worker.media.proof.doubt import Doubt, need
 
 _BRANDS = frozenset({b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"avc1", b"mp41", b"mp42"})
@@ -17,6 +18,8 @@ _UDTA = bytes.fromhex(
     "000000356d657461000000000000002168646c7200000000000000006d6469726170706c" + "00" * 9 + "00000008696c7374"
 )
 _TIMES_AND_RATES = 100
+# The movie's own time, as the muxer sets it: thousandths of a second.
+_TIMESCALE = 1_000
 
 
 def check(stream: BinaryIO) -> int:
@@ -56,21 +59,22 @@ def _movie(moov: bytes) -> list[tracks.Track]:
     parts = boxes.children(moov)
     kinds = [kind for kind, _ in parts]
     need(kinds in ([b"mvhd", *[b"trak"] * n, *tail] for n in (1, 2) for tail in ([], [b"udta"])), "moov")
-    _header(parts[0][1])
     found = [tracks.read(body) for kind, body in parts if kind == b"trak"]
     need([track.handler for track in found] in ([b"vide"], [b"vide", b"soun"]), "tracks")
     need([track.number for track in found] == list(range(1, len(found) + 1)), "track numbers")
+    _header(parts[0][1], longest=max(track.shown for track in found))
     if kinds[-1] == b"udta":
         need(parts[-1][1] == _UDTA, "udta")
     return found
 
 
-def _header(body: bytes) -> None:
-    """mvhd, version 0: no times; constant rate, volume and matrix; no preview, poster or selection."""
+def _header(body: bytes, *, longest: int) -> None:
+    """mvhd, version 0: no times; as long as its longest track; no preview, poster or selection."""
     need(len(body) == _TIMES_AND_RATES and body[:12] == bytes(12), "mvhd times")
+    need(u32(body, 12) == _TIMESCALE and u32(body, 16) == longest, "mvhd duration")
     need(body[20:26] == b"\0\1\0\0\1\0" and body[26:36] == bytes(10), "mvhd rate")
     need(body[36:72] == boxes.MATRIX and body[72:96] == bytes(24), "mvhd matrix or preview")
-    need(boxes.u32(body, 96) in (2, 3), "mvhd next track")
+    need(u32(body, 96) in (2, 3), "mvhd next track")
 
 
 def _owned(found: list[tracks.Track], begin: int, end: int) -> None:

@@ -1,4 +1,7 @@
-"""Reads an H.264 sequence parameter set to its last bit: what size is shown, and that the crop hides nothing."""
+"""Reads H.264 parameter sets to their last bit: what size is shown, that the crop hides nothing, and no bit is spare.
+
+Syntax: ITU-T H.264, 7.3.2 and Annex E. Every number has a bound of its own, so that none is wide enough to carry text.
+"""
 
 from __future__ import annotations
 
@@ -6,69 +9,75 @@ from worker.media.proof.doubt import Doubt, need
 
 _HIGH = frozenset({100, 110, 122, 244})
 _MACROBLOCK = 16
+_MOST_BLOCKS = 1_024
+_MOST_BYTES = 128
 
 
 class Bits:
-    """Big-endian bits and Exp-Golomb numbers (ITU-T H.264, 9.1)."""
+    """Big-endian bits and Exp-Golomb numbers (9.1) of a unit without its header and its emulation bytes."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, unit: bytes) -> None:
+        need(2 <= len(unit) <= _MOST_BYTES, "length of a parameter set")
+        body = unit[1:].replace(b"\0\0\3", b"\0\0")
         self._value = int.from_bytes(body, "big")
-        self.left = 8 * len(body)
+        self._left = 8 * len(body)
 
     def take(self, count: int) -> int:
-        if count > self.left:
-            raise Doubt("a parameter set cut short")
-        self.left -= count
-        return self._value >> self.left & (1 << count) - 1
+        need(count <= self._left, "a parameter set cut short")
+        self._left -= count
+        return self._value >> self._left & (1 << count) - 1
 
-    def number(self) -> int:
+    def number(self, most: int) -> int:
+        """An unsigned number, at most `most`."""
         zeros = 0
         while not self.take(1):
             zeros += 1
-            need(zeros <= 32, "a number in a parameter set")
-        return (1 << zeros) - 1 + self.take(zeros)
+            need(zeros <= 16, "a number in a parameter set")
+        value = (1 << zeros) - 1 + self.take(zeros)
+        if value > most:
+            raise Doubt("a number in a parameter set")
+        return value
+
+    def ended(self) -> bool:
+        """Whether nothing is left but the stop bit and the zeros up to the byte."""
+        return 0 < self._left <= 8 and self._value & (1 << self._left) - 1 == 1 << self._left - 1
 
 
 def shown_size(sps: bytes) -> tuple[int, int]:
     """Width and height in pixels after the crop, which must hide less than one macroblock a side; raises `Doubt`."""
-    need(len(sps) <= 128, "length of a parameter set")
-    bits = Bits(sps[1:].replace(b"\0\0\3", b"\0\0"))
+    bits = Bits(sps)
     profile = bits.take(8)
     bits.take(16)
-    bits.number()
+    bits.number(0)
     if profile in _HIGH:
-        need(bits.number() == 1, "chroma format")
-        need(bits.number() == 0 and bits.number() == 0, "bit depth")
+        need(bits.number(1) == 1, "chroma format")
+        bits.number(0)
+        bits.number(0)
         need(not bits.take(2), "scaling lists")
-    bits.number()
-    order = bits.number()
+    bits.number(12)
+    order = bits.number(2)
     if order == 0:
-        bits.number()
+        bits.number(12)
     need(order in (0, 2), "picture order")
-    bits.number()
+    bits.number(16)
     bits.take(1)
-    width, rows = (bits.number() + 1) * _MACROBLOCK, bits.number() + 1
-    frames_only = bits.take(1)
-    if not frames_only:
-        bits.take(1)
-    height = rows * _MACROBLOCK * (2 - frames_only)
+    width, height = ((bits.number(_MOST_BLOCKS) + 1) * _MACROBLOCK for _ in range(2))
+    need(bits.take(1) == 1, "interlaced pictures")
     bits.take(1)
-    left = right = top = bottom = 0
+    right = bottom = 0
     if bits.take(1):
-        left, right, top, bottom = (bits.number() for _ in range(4))
-    unit = 2 * (2 - frames_only)
-    need(not left and not top and 2 * right < _MACROBLOCK and unit * bottom < _MACROBLOCK * (2 - frames_only), "crop")
+        left, right, top, bottom = (2 * bits.number(_MACROBLOCK // 2 - 1) for _ in range(4))
+        need(not left and not top, "crop")
     if bits.take(1):
         _usability(bits)
-    last = bits.left
-    need(0 < last <= 8 and bits.take(last) == 1 << last - 1, "bytes after a parameter set")
-    return width - 2 * right, height - unit * bottom
+    need(bits.ended(), "bytes after a parameter set")
+    return width - right, height - bottom
 
 
 def _usability(bits: Bits) -> None:
-    """The VUI (Annex E): numbers only; no HRD."""
-    if bits.take(1) and bits.take(8) == 255:
-        bits.take(32)
+    """The VUI: numbers only; no HRD."""
+    if bits.take(1):
+        need(bits.take(8) == 1, "shape of pixels")
     if bits.take(1):
         bits.take(1)
     if bits.take(1):
@@ -76,8 +85,8 @@ def _usability(bits: Bits) -> None:
         if bits.take(1):
             bits.take(24)
     if bits.take(1):
-        bits.number()
-        bits.number()
+        bits.number(5)
+        bits.number(5)
     if bits.take(1):
         bits.take(65)
     need(not bits.take(2), "HRD")
@@ -85,4 +94,25 @@ def _usability(bits: Bits) -> None:
     if bits.take(1):
         bits.take(1)
         for _ in range(6):
-            bits.number()
+            bits.number(16)
+
+
+def picture_parameters(pps: bytes) -> None:
+    """Raises `Doubt` for a picture parameter set with slice groups, scaling lists, or anything behind its end."""
+    bits = Bits(pps)
+    bits.number(0)
+    bits.number(0)
+    bits.take(2)
+    need(bits.number(0) == 0, "slice groups")
+    bits.number(31)
+    bits.number(31)
+    bits.take(3)
+    for _ in range(3):
+        # Signed numbers: quantisers and the offset of chroma, at most 26 either way.
+        bits.number(52)
+    bits.take(3)
+    if not bits.ended():
+        bits.take(1)
+        need(not bits.take(1), "scaling lists")
+        bits.number(24)
+    need(bits.ended(), "bytes after a parameter set")

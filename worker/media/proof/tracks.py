@@ -16,11 +16,13 @@ _MOST_SAMPLES = 2_000_000
 class Track:
     """`chunks` are (offset, bytes) in the file, `sizes` the bytes of each sample, `per_chunk` samples of each chunk.
 
-    `parameters` are the parameter sets that the sample entry holds, which may come again in samples.
+    `parameters` are the parameter sets that the sample entry holds, which may come again in samples. `shown` is how
+    long the track is on show, in thousandths of a second.
     """
 
     handler: bytes
     number: int
+    shown: int
     chunks: list[tuple[int, int]]
     sizes: tuple[int, ...]
     per_chunk: list[int]
@@ -45,14 +47,31 @@ def read(body: bytes) -> Track:
     )
     parameters = codecs.entry(table[b"stsd"], handler, parts[b"tkhd"])
     sizes = _sizes(table[b"stsz"])
-    # With frames of uneven length the muxer counts to the end of what is shown, not of what is decoded.
-    length = _timed(table[b"stts"], len(sizes))
-    need(2 * abs(length - duration) < timescale, "duration")
     _side_tables(table, len(sizes))
+    times = _times(table, len(sizes))
     per_chunk, chunks = _chunks(table, sizes)
+    # From the first picture on show to the end of the last; an encoder counts that end by its own frame rate.
+    first, last = min(times.shown), max(times.shown)
+    need(-1 <= duration - (last - first) <= max(times.longest, timescale // 10), "duration")
+    shown = u32(parts[b"tkhd"], 20)
     if b"edts" in parts:
-        _edits(named(parts[b"edts"], [b"elst"])[b"elst"], timescale, length)
-    return Track(handler=handler, number=number, chunks=chunks, sizes=sizes, per_chunk=per_chunk, parameters=parameters)
+        begin, length = _edits(named(parts[b"edts"], [b"elst"])[b"elst"], shown)
+        # Pictures: none lies before or behind what is shown. Sound: an encoder's delay does, and less than a frame.
+        late = first - begin if handler == b"vide" else begin - first
+        need(late == 0 if handler == b"vide" else 0 <= 2 * late < timescale, "media before the edit")
+        need(1000 * (last - begin) < (length + 1) * timescale, "media after the edit")
+    else:
+        length = shown
+    need(abs(1000 * duration - length * timescale) <= max(500 * timescale, 1000 * times.longest), "duration of a track")
+    return Track(
+        handler=handler,
+        number=number,
+        shown=shown,
+        chunks=chunks,
+        sizes=sizes,
+        per_chunk=per_chunk,
+        parameters=parameters,
+    )
 
 
 _OWN_FILE = bytes(7) + b"\1" + b"\0\0\0\x0curl \0\0\0\1"
@@ -90,12 +109,37 @@ def _sizes(body: bytes) -> tuple[int, ...]:
     return numbers(body, 12, 4)
 
 
-def _timed(body: bytes, samples: int) -> int:
-    """The sum of all durations; every sample has one."""
-    table = numbers(body, 8, 8)
-    runs = [(each >> 32, each & 0xFFFFFFFF) for each in table]
+@dataclass(frozen=True, kw_only=True)
+class _Times:
+    """When each sample is shown, in the track's time, and the longest time between two."""
+
+    shown: list[int]
+    longest: int
+
+
+def _times(table: dict[bytes, bytes], samples: int) -> _Times:
+    """Raises `Doubt` unless every sample has one time, and is shown not long after it is decoded."""
+    runs = [(each >> 32, each & _WORD) for each in numbers(table[b"stts"], 8, 8)]
     need(sum(count for count, _ in runs) == samples and all(count for count, _ in runs), "stts")
-    return sum(count * each for count, each in runs)
+    longest = max(each for _, each in runs)
+    decoded: list[int] = []
+    at = 0
+    for count, each in runs:
+        decoded += range(at, at + count * each, each) if each else [at] * count
+        at += count * each
+    if b"ctts" not in table:
+        return _Times(shown=decoded, longest=longest)
+    offsets: list[int] = []
+    for each in numbers(table[b"ctts"], 8, 8):
+        need(0 < each >> 32 <= samples and each & _WORD <= _MOST_REORDERED * longest, "ctts")
+        offsets += [each & _WORD] * (each >> 32)
+    need(len(offsets) == samples, "ctts")
+    return _Times(shown=[one + two for one, two in zip(decoded, offsets, strict=True)], longest=longest)
+
+
+_WORD = 0xFFFFFFFF
+# Frames that a decoder may have to hold back before it shows one (H.264, table A-1).
+_MOST_REORDERED = 16
 
 
 def _side_tables(table: dict[bytes, bytes], samples: int) -> None:
@@ -103,19 +147,20 @@ def _side_tables(table: dict[bytes, bytes], samples: int) -> None:
         keys = numbers(table[b"stss"], 8, 4)
         need(bool(keys) and keys[0] >= 1 and keys[-1] <= samples, "stss")
         need(all(one < two for one, two in pairwise(keys)), "stss")
-    if b"ctts" in table:
-        body = table[b"ctts"]
-        runs = numbers(b"\0" + body[1:] if body[:1] == b"\1" else body, 8, 8)
-        need(sum(each >> 32 for each in runs) == samples, "ctts")
     if b"sdtp" in table:
         need(table[b"sdtp"][:4] == bytes(4) and len(table[b"sdtp"]) == 4 + samples, "sdtp")
+        need(set(table[b"sdtp"][4:]) <= _DEPENDENCIES, "sdtp")
     need((b"sgpd" in table) == (b"sbgp" in table), "sample groups")
     if b"sgpd" in table:
         # Roll distance of the sound: how many frames a decoder must run before the first good one.
-        need(table[b"sgpd"][:16] == b"\1\0\0\0roll\0\0\0\2\0\0\0\1" and len(table[b"sgpd"]) == 18, "sgpd")
+        need(table[b"sgpd"] == b"\1\0\0\0roll\0\0\0\2\0\0\0\1\xff\xff", "sgpd")
         group = table[b"sbgp"]
         need(group[:8] == b"\0\0\0\0roll" and len(group) == 20 and u32(group, 8) == 1, "sbgp")
         need(u32(group, 12) == samples and u32(group, 16) == 1, "sbgp")
+
+
+# Whether a sample needs others and others need it, as the muxer says it.
+_DEPENDENCIES = frozenset({0x10, 0x18, 0x20, 0x28})
 
 
 def _chunks(table: dict[bytes, bytes], sizes: tuple[int, ...]) -> tuple[list[int], list[tuple[int, int]]]:
@@ -139,15 +184,17 @@ def _chunks(table: dict[bytes, bytes], sizes: tuple[int, ...]) -> tuple[list[int
     return per_chunk, chunks
 
 
-def _edits(body: bytes, timescale: int, length: int) -> None:
-    """One edit at normal speed, after at most one pause; less than half a second of media lies outside it.
+def _edits(body: bytes, shown: int) -> tuple[int, int]:
+    """Where the one edit begins in the track's time, and its length in thousandths of a second.
 
-    Its length is in the movie's time, which recipe J sets to thousandths of a second.
+    It runs at normal speed, after at most one pause; both together are what the track's header says.
     """
     need(len(body) in (20, 32) and not any(body[:4]) and len(body) == 8 + 12 * u32(body, 4), "elst")
     need(all(body[at + 8 : at + 12] == b"\0\1\0\0" for at in range(8, len(body), 12)), "speed of an edit")
+    pause = 0
     if len(body) == 32:
+        pause = u32(body, 8)
         need(body[12:16] == b"\xff\xff\xff\xff", "more than one edit")
-    shown, begin = u32(body, len(body) - 12), u32(body, len(body) - 8)
-    need(2 * begin < timescale, "media before the edit")
-    need(1000 * (length - begin) - shown * timescale < 500 * timescale, "media after the edit")
+    length, begin = u32(body, len(body) - 12), u32(body, len(body) - 8)
+    need(abs(pause + length - shown) <= 1, "duration of the edits")
+    return begin, length

@@ -76,9 +76,9 @@ class Erase:
             return
         guard.step("taken")
         self._wait_for_writer(upload)
-        while claimed := self._claim(upload_id):
-            guard.check()
-            self.shelf.destroy(claimed, trigger=Trigger.USER, step=guard.step)
+        # Once: no new copy can be planned any more, and one that is blocked now will not be free a moment later.
+        guard.check()
+        self.shelf.destroy(self._claim(upload_id), trigger=Trigger.USER, step=guard.step)
         self._seal(upload_id, job)
         guard.step("sealed")
 

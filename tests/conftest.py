@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import darkroom as darkrooms
 from tests import servers
+from tests.darkroom import Darkroom
 from worker.ledger.database import Ledger
 
 _NUMBERS = itertools.count(1)
@@ -92,3 +94,12 @@ def _execute(url: str, statement: str) -> None:
 
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute(statement)  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="session")
+def darkroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Darkroom]:
+    """One jail for all tests of pictures."""
+    room = Darkroom(tmp_path_factory.mktemp("darkroom"), darkrooms.VERBS)
+    room.jail.start()
+    yield room
+    room.jail.close()

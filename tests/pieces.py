@@ -170,7 +170,7 @@ def _named(text: bytes) -> dict[bytes, bytes]:
     return {b"desc": said, b"cprt": b"text\0\0\0\0none\0", b"wtpt": _xyz(0.9642, 1.0, 0.8249)}
 
 
-_COLOURS = {
+COLOURS = {
     "adobe": ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)),
     "p3": ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
     "srgb": ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410)),
@@ -179,7 +179,7 @@ _COLOURS = {
 
 def rgb_profile(name: str, *, text: str = "canary profile", gamma: float = 2.2) -> bytes:
     """A matrix profile of `adobe`, `p3` or `srgb` primaries, with a description that names its owner's monitor."""
-    columns = dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), (_xyz(*each) for each in _COLOURS[name]), strict=True))
+    columns = dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), (_xyz(*each) for each in COLOURS[name]), strict=True))
     curves = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma(gamma))
     return _profile(b"RGB ", b"mntr", _named(text.encode()) | columns | curves)
 

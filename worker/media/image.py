@@ -45,9 +45,13 @@ _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
-    """A picture opened but not decoded: how it must be turned, its profile, what is asked of it."""
+    """A picture opened but not decoded: its canvas, how it must be turned, its profile, what is asked of it.
+
+    `canvas` is said once, before the first frame: a GIF whose later frames reach over it is cut there, as browsers do.
+    """
 
     image: Image.Image
+    canvas: tuple[int, int]
     fmt: Format
     orientation: int
     profile: bytes | None
@@ -56,24 +60,21 @@ class _Source:
 
     def frame(self) -> Image.Image:
         """The current frame, decoded, at the largest size asked for: sRGB, upright, RGB or RGBA."""
-        size = fitted(self._size, self.rows[0].fit)
+        size = fitted(self.canvas, self.rows[0].fit)
         with _decoding():
             if self.image.format in ("JPEG", "MPO"):
                 self.image.draft(None, size)
             self.image.load()
-            small = shrink(self.image, size)
+            grown = self.image.format == "GIF" and self.image.size != self.canvas
+            small = shrink(self.image.crop((0, 0, *self.canvas)) if grown else self.image, size)
         small = colour.to_srgb(small, self.profile)
         if self.orientation in _TURNS:
             small = small.transpose(_TURNS[self.orientation])
         return colour.without_hidden(small)
 
     @property
-    def _size(self) -> tuple[int, int]:
-        return self.image.size
-
-    @property
     def upright(self) -> tuple[int, int]:
-        width, height = self._size
+        width, height = self.canvas
         return (height, width) if self.orientation >= 5 else (width, height)
 
 
@@ -112,6 +113,7 @@ def _opened(data: bytes, fmt: Format, walked: Walked, rows: list[Rendition], lim
             raise unprocessable("type_mismatch")
         return _Source(
             image=image,
+            canvas=image.size,
             fmt=fmt,
             orientation=_orientation(image, fmt, walked),
             profile=image.info.get("icc_profile"),

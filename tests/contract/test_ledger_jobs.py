@@ -2,58 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from tests.contract import rows
+from tests.contract.timed import START, Timed
 from worker.errors import LeaseLost, NotFound, StateConflict
 from worker.ledger import leases, outbox, tables
-from worker.ledger.database import FixedClock, Ledger, Tx
+from worker.ledger.database import Ledger, Tx
 from worker.ledger.outbox import Bell
 from worker.model import Job, WorkClass, new_id
 
-START = datetime(2030, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
-
-
-class Timed:
-    """A ledger whose time is what the test says."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = Ledger(ledger.engine.url.render_as_string(hide_password=False), clock=FixedClock(START))
-        self.at = START
-
-    def go(self, by: timedelta) -> None:
-        self.at += by
-        self.ledger._clock = FixedClock(self.at)
-
-    def create(self, target: str = "t", **wishes: object) -> str:
-        with self.ledger.begin() as tx:
-            return leases.create(tx, kind="process", target=target, work_class=WorkClass.IMAGE, **wishes)  # type: ignore[arg-type]
-
-    def take(self) -> list[Bell]:
-        with self.ledger.begin() as tx:
-            return outbox.take(tx, limit=100)
-
-    def claim(self, job_id: str, fence: int) -> Job | None:
-        with self.ledger.begin() as tx:
-            return leases.claim(tx, job_id, fence, "here")
-
-    def answer(self) -> Job:
-        (bell,) = self.take()
-        job = self.claim(bell.job_id, bell.fence)
-        assert job is not None
-        return job
-
-
-@pytest.fixture
-def timed(ledger: Ledger) -> Iterator[Timed]:
-    made = Timed(ledger)
-    yield made
-    made.ledger.close()
 
 
 def _count(tx: Tx, sql: str) -> int:

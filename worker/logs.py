@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
@@ -51,16 +52,24 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
-    root.handlers[:] = [_LibraryHandler(out)]
+    root.handlers[:] = [_LibraryHandler()]
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    threading.excepthook = _thread_died
+    sys.unraisablehook = _unraisable
+
+
+def _thread_died(died: threading.ExceptHookArgs) -> None:
+    """Python would print a traceback, with the message of the exception (P7)."""
+    structlog.get_logger().error("thread_died", part=died.thread and died.thread.name, error=died.exc_type.__name__)
+
+
+def _unraisable(lost: sys.UnraisableHookArgs) -> None:
+    structlog.get_logger().warning("unraisable", error=lost.exc_type.__name__)
 
 
 class _LibraryHandler(logging.Handler):
     """A library's record says which logger and which level, never its message: messages quote arguments and names."""
-
-    def __init__(self, out: TextIO) -> None:
-        super().__init__()
-        self._out = out
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None

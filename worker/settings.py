@@ -12,14 +12,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from worker.errors import UsageRefused
 from worker.model import APP, WorkClass
 from worker.retention.rules import KEEP_FOR_DEFAULT, KEEP_FOR_MOST
 
 PREFIX = "MAYFLY_"
+_NAME = re.compile(r"^[A-Z0-9_]{1,64}$")
 _SPAN = re.compile(r"^(\d+)(s|m|h|d)$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -36,7 +38,10 @@ def parse_span(text: str) -> timedelta:
 
 
 def _span(value: object) -> object:
-    return parse_span(value) if isinstance(value, str) else value
+    try:
+        return parse_span(value) if isinstance(value, str) else value
+    except UsageRefused as error:
+        raise ValueError(str(error)) from None
 
 
 Span = Annotated[timedelta, BeforeValidator(_span)]
@@ -81,11 +86,20 @@ class Settings(BaseModel):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8700, ge=0, le=65_535)
 
-    @model_validator(mode="after")
-    def _names(self) -> Self:
-        if any(not APP.match(name) for name in self.apps):
-            raise ValueError("app names are lower-case letters, digits and hyphens")
-        return self
+    @field_validator("broker_url")
+    @classmethod
+    def _redis(cls, url: SecretStr | None) -> SecretStr | None:
+        parts = None if url is None else _split(url.get_secret_value())
+        if url is not None and (parts is None or parts.scheme not in ("redis", "rediss") or not parts.hostname):
+            raise ValueError("a broker is redis://host:port/number, or rediss:// with TLS")
+        return url
+
+    @field_validator("apps")
+    @classmethod
+    def _names(cls, apps: dict[str, AppSettings]) -> dict[str, AppSettings]:
+        if any(not APP.match(name) for name in apps):
+            raise ValueError("app names are 1 to 32 lower-case letters, digits and hyphens")
+        return apps
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -93,17 +107,22 @@ class Settings(BaseModel):
         given = {k: v for k, v in (os.environ if environ is None else environ).items() if k.startswith(PREFIX)}
         values: dict[str, Any] = {}
         for name, text in given.items():
+            if not text:  # as compose files and shells leave a variable that was never set
+                continue
             field, content = name.removeprefix(PREFIX).lower(), text
             if field not in cls.model_fields and field.endswith("_file"):
                 field, content = field.removesuffix("_file"), _content(name, text)
             if field not in cls.model_fields:
-                raise UsageRefused(f"unknown setting {name}; the README lists the settings", code="unknown_setting")
+                called = name if _NAME.match(name) else f"that begins with {PREFIX}"
+                raise UsageRefused(f"unknown setting {called}; the README lists the settings", code="unknown_setting")
             values[field] = _listed(field, content)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            where = PREFIX + ".".join(str(part) for part in error.errors()[0]["loc"]).upper()
-            raise UsageRefused(f"{where}: {error.errors()[0]['msg']}", code="bad_setting") from None
+            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            where = f"{PREFIX}{first['loc'][0]}".upper()
+            said = first["msg"].removeprefix("Value error, ")
+            raise UsageRefused(f"{where} is not right: {said[:1].lower()}{said[1:]}", code="bad_setting") from None
 
     def app(self, name: str) -> AppSettings:
         """The limits of one app; the general ones where it has none of its own."""
@@ -128,6 +147,15 @@ class Settings(BaseModel):
 
     def alive_path(self, part: WorkClass | str) -> Path:
         return self.alive_file or self.home / f"alive-{part}"
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for what is no number
+    except ValueError:
+        return None
+    return parts
 
 
 def _listed(field: str, text: str) -> object:

@@ -28,7 +28,12 @@ def test_defaults_are_embedded_and_jailed() -> None:
         ("MAYFLY_IMAGE_PIXELS", "0", "bad_setting"),
         ("MAYFLY_JAIL", "off", "bad_setting"),
         ("MAYFLY_APPS", "{", "bad_setting"),
-        ("MAYFLY_KEEP_FOR", "ever", "bad_span"),
+        ("MAYFLY_KEEP_FOR", "ever", "bad_setting"),
+        ("MAYFLY_BROKER_URL", "localhost", "bad_setting"),
+        ("MAYFLY_BROKER_URL", "amqp://localhost", "bad_setting"),
+        ("MAYFLY_BROKER_URL", "redis://localhost:port", "bad_setting"),
+        ("MAYFLY_APPS", '{"Shop!": {}}', "bad_setting"),
+        ("MAYFLY_APPS", '{"shop": {"keepfor": "1d"}}', "bad_setting"),
         ("MAYFLY_SUBJECT_SECRET_FILE", "/nowhere/at/all", "bad_setting"),
     ],
 )
@@ -37,6 +42,10 @@ def test_what_is_wrong_is_refused_without_its_value(name: str, value: str, code:
         Settings.load({name: value})
     assert caught.value.code == code
     assert value not in str(caught.value).split() or len(value) < 3
+
+
+def test_an_empty_value_is_the_default() -> None:
+    assert Settings.load({"MAYFLY_BROKER_URL": "", "MAYFLY_HOME": ""}) == Settings()
 
 
 def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
 
-import click
 import typer
 
-from worker.cli import demo, doctor, erase, parts, process, receipts, show, status, sweep
-from worker.cli.terminal import DONE, REFUSED, WRONG_USAGE, Terminal
-from worker.errors import MayflyError, Unavailable, UsageRefused
+from worker.cli import demo, doctor, erase, parts, process, receipts, show, status, sweep, usage
+from worker.cli.terminal import DONE, INTERRUPTED, REFUSED, WRONG_USAGE, Terminal
+from worker.errors import Defect, MayflyError, Unavailable, UsageRefused
 
 app = typer.Typer(
     name="mayfly",
@@ -18,25 +21,41 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Upload moderation and media-lifecycle worker. `--json` prints one JSON document on standard output.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
-app.command("process")(process.process)
-app.command("show")(show.show)
-app.command("up")(parts.up)
-app.command("worker")(parts.worker)
-app.command("relay")(parts.relay)
-app.command("api")(parts.api)
-app.command("status")(status.status)
-app.command("sweep")(sweep.sweep)
-app.command("erase")(erase.erase)
-app.command("verify")(receipts.verify)
-app.command("doctor")(doctor.doctor)
+COMMANDS: dict[str, Callable[..., int]] = {
+    "demo": demo.demo,
+    "process": process.process,
+    "show": show.show,
+    "up": parts.up,
+    "worker": parts.worker,
+    "relay": parts.relay,
+    "api": parts.api,
+    "status": status.status,
+    "sweep": sweep.sweep,
+    "erase": erase.erase,
+    "verify": receipts.verify,
+    "doctor": doctor.doctor,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(command)
 dead = typer.Typer(no_args_is_help=True, help="Dead letters: what failed for good, and trying it again.")
 dead.command("list")(status.dead_list)
 dead.command("requeue")(status.dead_requeue)
 app.add_typer(dead, name="dead")
+
+
+@app.callback()
+def _global(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, anywhere on the line.")] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Upload moderation and media-lifecycle worker: strips, proves, publishes, and erases on time with proof."""
+    # `--json` is taken out of the line before it is parsed; here it only stands in the help.
+    del as_json
+    if show_version:
+        typer.echo(f"mayfly {version('mayfly')}")
+        raise typer.Exit(DONE)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -45,25 +64,45 @@ def run(argv: Sequence[str]) -> int:
     terminal = Terminal.standard(as_json=as_json)
     try:
         outcome = app(words, prog_name="mayfly", standalone_mode=False, obj=terminal)
+        if outcome == INTERRUPTED:
+            raise KeyboardInterrupt
         return outcome if isinstance(outcome, int) else DONE
-    except click.ClickException as error:
-        terminal.error(UsageRefused(f"{error.format_message()} (see mayfly --help)"))
-        return WRONG_USAGE
-    except UsageRefused as error:
+    except typer.TyperException as error:
+        return _usage(terminal, error, words)
+    except (UsageRefused, MayflyError) as error:
         terminal.error(error)
-        return WRONG_USAGE
-    except MayflyError as error:
-        terminal.error(error)
-        return REFUSED
-    except (click.Abort, KeyboardInterrupt):
+        return WRONG_USAGE if isinstance(error, UsageRefused) else REFUSED
+    except (typer.Abort, KeyboardInterrupt):
         terminal.error(Unavailable("stopped; what was begun goes on at the next start", code="interrupted"))
-        return 130
+        return INTERRUPTED
     except OSError as error:
-        code = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "system_error"
-        terminal.error(
-            Unavailable(f"the system refused: {errno.errorcode.get(error.errno or 0, 'unknown')}", code=code)
-        )
+        terminal.error(_system_error(error))
         return REFUSED
+    except Exception as error:  # noqa: BLE001  a traceback quotes values, and a value may be a person's (P7)
+        terminal.error(Defect(f"a fault of Mayfly: {type(error).__name__} at {_place_of(error)}; please report it"))
+        return REFUSED
+
+
+def _usage(terminal: Terminal, error: typer.TyperException, words: list[str]) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError" and not terminal.json:
+        terminal.err.print(getattr(error, "message", ""), markup=False, soft_wrap=True)
+    else:
+        terminal.error(usage.refusal(error, words, (*COMMANDS, "dead")))
+    return WRONG_USAGE
+
+
+def _system_error(error: OSError) -> MayflyError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unavailable("the disk is full; free some space", code="disk_full")
+    said = errno.errorcode.get(error.errno or 0, "an unknown error")
+    return Unavailable(f"the system refused with {said} at {_place_of(error)}", code="system_error")
+
+
+def _place_of(error: BaseException) -> str:
+    """File and line of our own code, nothing of the message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "site-packages" not in frame.filename] or list(frames)
+    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "an unknown place"
 
 
 def _global_json(words: list[str]) -> tuple[list[str], bool]:

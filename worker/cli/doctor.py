@@ -1,88 +1,137 @@
-"""`mayfly doctor`: every dependency looked at, and strip and deletion proven live on the configured storage."""
+"""`mayfly doctor`: every dependency looked at, and strip and deletion proven live on the configured storage.
+
+One thing that is missing hides no other: each check stands alone, and what cannot be tried says why.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urlsplit
+from typing import Any
 
 import typer
+from rich.text import Text
 
 from storage_backends import contract
-from worker.cli import demo_media, views
+from worker.cli import broker, demo_media, views
 from worker.cli.erase import erase_subject
-from worker.cli.house import at_work, wait_until
-from worker.cli.terminal import DONE, REFUSED, Terminal
+from worker.cli.house import opened, wait_until, working
+from worker.cli.terminal import DONE, NARROW, REFUSED, Terminal, counted
 from worker.errors import MayflyError, Refused, Unavailable
 from worker.ledger import artifacts, uploads
-from worker.media.jail import Limits
+from worker.media.jail import Jail, Limits
 from worker.model import ArtifactState, NewUpload, Purpose, new_id
 from worker.privacy.subject import subject_key
+from worker.settings import Settings
 from worker.wiring import MEDIA, House
 
 APP = "doctor"
 SKEW_MOST = timedelta(seconds=5)
+_LIVE_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
+    """`code` is None where all is well."""
+
     name: str
-    ok: bool
     detail: str
+    code: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.code is None
 
 
 def doctor(ctx: typer.Context) -> int:
     """Check everything that Mayfly depends on, and prove strip and deletion with a real photo."""
     terminal: Terminal = ctx.obj
+    settings = Settings.load()
     checks: list[Check] = []
-    with at_work() as house:
-        for name, look in CHECKS.items():
-            checks += [_checked(name, look, house)]
-        checks += _storage(house)
+    for check in _checks(settings):
+        checks.append(check)
+        if not terminal.json:
+            _print(terminal, check)
+    failed = [check for check in checks if not check.ok]
     if terminal.json:
-        terminal.document(
-            {
-                "ok": all(c.ok for c in checks),
-                "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks],
-            }
-        )
+        document: dict[str, Any] = {"ok": not failed}
+        document["checks"] = [{"name": c.name, "ok": c.ok, "code": c.code, "detail": c.detail} for c in checks]
+        terminal.document(document)
+    if failed:
+        # One line that says enough for a log; the list above has them all.
+        first = failed[0]
+        more = f" ({len(failed)} of {counted(len(checks), 'check')} failed)"
+        terminal.complain(f"{first.name}: {first.detail}{more}", str(first.code))
+    return REFUSED if failed else DONE
+
+
+def _print(terminal: Terminal, check: Check) -> None:
+    mark = Text("ok  ", style="green") if check.ok else Text("FAIL", style="bold red")
+    narrow = terminal.out.width < NARROW
+    head = Text.assemble(mark, f" {check.name:<{0 if narrow else 15}}")
+    if narrow:
+        terminal.out.print(head)
+        terminal.out.print(f"     {check.detail}", markup=False, soft_wrap=True)
     else:
-        for check in checks:
-            mark = "[green]ok[/green]  " if check.ok else "[red]FAIL[/red]"
-            terminal.out.print(f"{mark} {check.name}: ", end="")
-            terminal.out.print(check.detail, markup=False, soft_wrap=True)
-    return DONE if all(check.ok for check in checks) else REFUSED
+        terminal.out.print(head.append(f"  {check.detail}"), soft_wrap=True)
 
 
-def _checked(name: str, look: Callable[[House], str], house: House) -> Check:
+def _checks(settings: Settings) -> Iterator[Check]:
+    jail = Jail(mode="degraded")
+    with contextlib.closing(jail):
+        yield (walls := _checked("jail", lambda: _jail(jail, settings)))
+        yield _checked("ffmpeg", lambda: _ffmpeg(jail))
+    yield (bell := _checked("broker", lambda: broker.look(settings)))
     try:
-        return Check(name=name, ok=True, detail=look(house))
+        with opened(settings=settings) as house:
+            yield _checked("ledger", lambda: _ledger(house))
+            yield from _storage(house)
+            missing = next((check for check in (walls, bell) if not check.ok), None)
+            if missing:
+                yield _untried(missing.name)
+            else:
+                yield _checked("strip and erase", lambda: _strip_and_erase(house))
     except MayflyError as error:
-        return Check(name=name, ok=False, detail=f"{error} [{error.code}]")
+        # What kept the house from being built: its home, its keys or its ledger.
+        yield Check(name="home and ledger", detail=str(error), code=error.code)
+        yield _untried("home and ledger")
 
 
-def _jail(house: House) -> str:
-    results = house.jail.self_test()
+def _untried(missing: str) -> Check:
+    return Check(name="strip and erase", detail=f"not tried: see {missing}", code="not_tried")
+
+
+def _checked(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name=name, detail=look())
+    except MayflyError as error:
+        return Check(name=name, detail=str(error), code=error.code)
+
+
+def _jail(jail: Jail, settings: Settings) -> str:
+    results = jail.self_test()
     if open_ways := [result.name for result in results if not result.blocked]:
         raise Unavailable(f"not blocked: {', '.join(open_ways)}", code="jail_unavailable")
-    return f"{house.jail.level.name}, {len(results)} escape probes blocked"
+    if settings.jail != "required":
+        raise Unavailable("it holds, but is not required: set MAYFLY_JAIL=required", code="jail_degraded")
+    return f"{jail.level.name}, {len(results)} escape probes blocked"
 
 
-def _ffmpeg(house: House) -> str:
+def _ffmpeg(jail: Jail) -> str:
     limits = Limits(address_space=1 << 30, cpu_s=10, wall_s=10.0, open_files=64, threads=True)
-    version = house.jail.run(["ffmpeg", "-version"], read=[], write=None, limits=limits).stdout.decode(
-        "ascii", "replace"
-    )
-    protocols = house.jail.run(
-        ["ffmpeg", "-v", "error", "-protocols"], read=[], write=None, limits=limits
-    ).stdout.split()
-    network = sorted({word.decode() for word in protocols} & {"http", "https", "tcp", "udp", "rtmp"})
-    encoders = house.jail.run(["ffmpeg", "-v", "error", "-encoders"], read=[], write=None, limits=limits).stdout
-    if b"libx264" not in encoders:
+
+    def said(*words: str) -> list[str]:
+        argv = ["ffmpeg", *words]
+        return jail.run(argv, read=[], write=None, limits=limits).stdout.decode("ascii", "replace").split()
+
+    version = said("-version")
+    if "libx264" not in said("-v", "error", "-encoders"):
         raise Unavailable("this ffmpeg has no libx264; install a build that has", code="ffmpeg_incomplete")
+    network = {"http", "https", "tcp", "udp", "rtmp"} & set(said("-v", "error", "-protocols"))
     carried = "with network protocols, which the jail keeps from it" if network else "without network protocols"
-    return f"{version.split()[2] if len(version.split()) > 2 else 'unknown'}, {carried}"
+    return f"{version[2] if len(version) > 2 else 'unknown'}, {carried}"
 
 
 def _ledger(house: House) -> str:
@@ -98,47 +147,26 @@ def _ledger(house: House) -> str:
     return f"{house.ledger.dialect}, clock within {skew.total_seconds():.1f} s, oldest overdue {overdue} s"
 
 
-def _broker(house: House) -> str:
-    if house.settings.broker_url is None:
-        return "none: embedded"
-    import redis
-
-    url = house.settings.broker_url.get_secret_value()
-    if urlsplit(url).scheme not in ("redis", "rediss"):
-        raise Unavailable("the broker must be redis:// or rediss://", code="broker_unreachable")
-    try:
-        client = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
-        client.ping()
-        memory, persistence = client.info("memory"), client.info("persistence")
-        client.close()
-    except (redis.RedisError, OSError):
-        raise Unavailable("Redis does not answer; check MAYFLY_BROKER_URL", code="broker_unreachable") from None
-    if memory.get("maxmemory_policy") != "noeviction":
-        raise Unavailable("Redis evicts keys; set maxmemory-policy noeviction", code="broker_evicts")
-    return "Redis answers, noeviction, " + (
-        "AOF on" if persistence.get("aof_enabled") else "AOF off (slower after a crash)"
-    )
-
-
 def _strip_and_erase(house: House) -> str:
     """A photo with a position goes in; what comes out was proven clean; then it is erased and looked for."""
     person = new_id("upl")
     new = NewUpload(app=APP, subject_key=subject_key(house.subject_secret, APP, person), purposes=frozenset(Purpose))
-    photo = house.receive.run(new, [demo_media.photo()], keep_for=timedelta(hours=1))
+    with working(house):
+        photo = house.receive.run(new, [demo_media.photo()], keep_for=timedelta(hours=1))
 
-    def ended() -> bool:
-        with house.ledger.read() as tx:
-            return uploads.get(tx, photo.id).state in views.ENDED
+        def ended() -> bool:
+            with house.ledger.read() as tx:
+                return uploads.get(tx, photo.id).state in views.ENDED
 
-    wait_until(ended, seconds=60.0)
-    document = views.upload_document(house, photo.id)
-    erased = erase_subject(house, APP, person)
+        wait_until(ended, seconds=_LIVE_S)
+        document = views.upload_document(house, photo.id)
+        erased = erase_subject(house, APP, person)
     with house.ledger.read() as tx:
         left = [copy for copy in artifacts.of_upload(tx, photo.id) if copy.state is not ArtifactState.GONE]
     if document["state"] != "ready" or "location" not in document["removed"]:
         raise Refused(f"the live strip failed: {document.get('code', document['state'])}", code="strip_failed")
     if left or erased["state"] != "completed":
-        raise Refused(f"{len(left)} copies are not gone", code="erase_failed")
+        raise Refused(f"{counted(len(left), 'copy', 'copies')} not gone", code="erase_failed")
     return f"{len(document['removed'])} kinds removed, {erased['artifacts']} copies erased and looked for"
 
 
@@ -146,15 +174,6 @@ def _storage(house: House) -> Iterator[Check]:
     """The backend's own contract, run on the live location under a scratch prefix."""
     failures = [o for o in contract.run(house.shelf.locations[MEDIA], prefix_app=APP) if not o.passed]
     if not failures:
-        yield Check(name="storage", ok=True, detail=f"{len(contract.CHECKS)} contract checks pass on the live location")
+        yield Check(name="storage", detail=f"{len(contract.CHECKS)} contract checks pass on the live location")
     for failure in failures:
-        yield Check(name=f"storage {failure.name}", ok=False, detail=failure.detail)
-
-
-CHECKS: dict[str, Callable[[House], str]] = {
-    "jail": _jail,
-    "ffmpeg": _ffmpeg,
-    "ledger": _ledger,
-    "broker": _broker,
-    "strip and erase": _strip_and_erase,
-}
+        yield Check(name=f"storage {failure.name}", detail=failure.detail, code="storage_broken")

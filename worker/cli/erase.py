@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.house import at_work, wait_until
-from worker.cli.terminal import DONE, REFUSED, Terminal
+from worker.cli.house import opened, wait_until, working
+from worker.cli.terminal import DONE, REFUSED, Terminal, counted, field, place
 from worker.errors import NotFound, UsageRefused
 from worker.ledger import artifacts, receipts, requests, uploads
 from worker.model import Trigger, UploadState, is_id
@@ -29,18 +29,31 @@ def erase(
     terminal: Terminal = ctx.obj
     if (subject is None) == (upload is None):
         raise UsageRefused("name either --subject or --upload")
-    with at_work() as house:
-        document = erase_subject(house, app, subject) if subject is not None else erase_upload(house, upload or "")
+    with opened() as house:
+        # Nothing is started for an id that cannot be one.
+        if upload is not None and not is_id(upload, "upl"):
+            raise NotFound("an upload id is upl_ and 32 lower-case hexadecimal digits", code="bad_upload_id")
+        if subject is not None:
+            subject_key(house.subject_secret, app, subject)
+        with working(house, jailed=False):
+            document = erase_upload(house, upload) if upload is not None else erase_subject(house, app, subject or "")
+    _print(terminal, document)
+    if document["state"] != "completed":
+        terminal.complain("a legal hold keeps some of it; it goes when the last hold is released", "hold_active")
+        return REFUSED
+    return DONE
+
+
+def _print(terminal: Terminal, document: dict[str, Any]) -> None:
     if terminal.json:
         terminal.document(document)
-    else:
-        terminal.out.print(
-            f"[bold]{document['state']}[/bold]: {document['uploads']} uploads, {document['artifacts']} copies "
-            "looked for and gone"
-        )
-        if document["receipt"]:
-            terminal.out.print(f"  receipt: {document['receipt']}", soft_wrap=True)
-    return DONE if document["state"] == "completed" else REFUSED
+        return
+    of = counted(document["uploads"], "upload") if document["uploads"] else "nothing was there"
+    copies = f", {counted(document['artifacts'], 'copy', 'copies')} looked for and gone" if document["uploads"] else ""
+    terminal.out.print(f"[bold]{str(document['state']).replace('_', ' ')}[/bold]: {of}{copies}")
+    if document["receipt"]:
+        field(terminal.out, "receipt", "signed; check it with: mayfly verify FILE")
+        place(terminal.out, document["receipt"])
 
 
 def erase_subject(house: House, app: str, subject: str) -> dict[str, Any]:
@@ -66,8 +79,6 @@ def erase_subject(house: House, app: str, subject: str) -> dict[str, Any]:
 
 def erase_upload(house: House, upload_id: str) -> dict[str, Any]:
     """One upload to its end; one that was erased before is a success with the same receipt."""
-    if not is_id(upload_id, "upl"):
-        raise NotFound("an upload id is upl_ and 32 lower-case hexadecimal digits", code="bad_upload_id")
     house.erasing.begin(upload_id, Trigger.USER)
 
     def gone() -> bool:

@@ -1,12 +1,15 @@
-"""Opens the house for one command, with or without the embedded worker, and closes it whatever happens."""
+"""Opens the house for one command, with or without somebody at work in it, and closes it whatever happens."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 
+from tasks.app import make_app
 from tasks.embedded import Embedded
+from tasks.relay import Relay
 from worker import logs
 from worker.errors import Unavailable
 from worker.ledger.database import Clock
@@ -17,10 +20,11 @@ LOOK_EVERY_S = 0.05
 
 
 @contextlib.contextmanager
-def opened(*, clock: Clock | None = None, quiet: bool = True) -> Iterator[House]:
-    """The house, without anybody at work in it. `quiet`: only warnings are logged."""
-    settings = Settings.load()
-    logs.configure("warning" if quiet and settings.log_level == "info" else settings.log_level)
+def opened(*, clock: Clock | None = None, settings: Settings | None = None) -> Iterator[House]:
+    """The house, without anybody at work in it. A command that ends answers by its own lines: unless the operator
+    asked for a level, its log holds errors only (that a job waits and comes again is not one)."""
+    settings = settings or Settings.load()
+    logs.configure(settings.log_level if "log_level" in settings.model_fields_set else "error")
     house = House.build(settings, clock=clock)
     try:
         yield house
@@ -29,16 +33,44 @@ def opened(*, clock: Clock | None = None, quiet: bool = True) -> Iterator[House]
 
 
 @contextlib.contextmanager
-def at_work(*, clock: Clock | None = None) -> Iterator[House]:
-    """The house with the embedded worker and relay running. Raises `Unavailable` where the jail does not hold."""
-    with opened(clock=clock) as house:
-        house.jail.start()
-        embedded = Embedded(house)
-        embedded.start()
-        try:
+def working(house: House, *, jailed: bool = True) -> Iterator[House]:
+    """Somebody does the work that the command asks for: this process itself, or, where there is a broker, the workers
+    behind it. `jailed`: raise `Unavailable` (`jail_unavailable`) at once where the jail does not hold; an erasure goes
+    on without one."""
+    if not house.settings.embedded:
+        with _ringing(house):
             yield house
-        finally:
-            embedded.stop()
+        return
+    if jailed:
+        house.jail.start()
+    embedded = Embedded(house)
+    embedded.start()
+    try:
+        yield house
+    finally:
+        embedded.stop()
+
+
+@contextlib.contextmanager
+def at_work(*, clock: Clock | None = None, jailed: bool = True) -> Iterator[House]:
+    """`opened` and `working` in one."""
+    with opened(clock=clock) as house, working(house, jailed=jailed):
+        yield house
+
+
+@contextlib.contextmanager
+def _ringing(house: House) -> Iterator[None]:
+    """The doorbell of this process: what the command commits is on its way at once, whether a relay runs or not."""
+    stop = threading.Event()
+    relay = Relay(house, make_app(house.settings), interval_s=house.settings.relay_seconds)
+    thread = threading.Thread(target=relay.run, args=(stop,), name="relay", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        relay.poke()
+        thread.join(timeout=10)
 
 
 def wait_until(done: Callable[[], bool], *, seconds: float) -> None:
@@ -47,6 +79,7 @@ def wait_until(done: Callable[[], bool], *, seconds: float) -> None:
     while not done():
         if time.monotonic() > deadline:
             raise Unavailable(
-                "not finished yet; the work goes on with `mayfly up`, see `mayfly status`", code="still_running"
+                "not finished yet; it goes on where workers run (mayfly up, mayfly worker): see mayfly status",
+                code="still_running",
             )
         time.sleep(LOOK_EVERY_S)

@@ -12,7 +12,7 @@ import typer
 from tasks.app import run_relay, run_worker
 from worker import logs
 from worker.api.app import serve
-from worker.cli.house import at_work
+from worker.cli.house import opened, working
 from worker.cli.terminal import DONE, Terminal
 from worker.errors import UsageRefused
 from worker.model import WorkClass
@@ -22,29 +22,29 @@ from worker.wiring import House
 
 def up(
     ctx: typer.Context,
-    port: Annotated[int | None, typer.Option(help="Port of the HTTP edge on loopback.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port of the HTTP edge on loopback.")] = None,
 ) -> int:
     """Everything in one process without any server: API, workers, relay. Ends at SIGTERM or Ctrl-C."""
     terminal: Terminal = ctx.obj
-    stop = threading.Event()
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, ask)
-    signal.signal(signal.SIGINT, ask)
-    with at_work() as house:
+    settings = Settings.load()
+    if not settings.embedded:
+        raise UsageRefused(
+            "mayfly up runs without a broker: unset MAYFLY_BROKER_URL, or start worker, relay and api",
+            code="broker_set",
+        )
+    stop = _stopped_by_signal()
+    with opened(settings=settings) as house, working(house):
         logs.configure(house.settings.log_level)
         bound = port if port is not None else house.settings.api_port
         with serve(house, host=house.settings.api_host, port=bound) as address:
-            terminal.err.print(f"mayfly is up at http://{address}; stop it with Ctrl-C", soft_wrap=True)
+            _say(terminal, "mayfly is up", address)
             stop.wait()
     return DONE
 
 
 def worker(
     work_class: Annotated[str, typer.Option("--class", help="image, video, partner, lifecycle or control.")],
-    concurrency: Annotated[int | None, typer.Option("-c", "--concurrency", help="Processes or threads.")] = None,
+    concurrency: Annotated[int | None, typer.Option("-c", "--concurrency", min=1, help="Processes or threads.")] = None,
 ) -> int:
     """One class of workers, fed by the broker. SIGTERM finishes what is in hand; SIGKILL is always safe."""
     settings = _with_broker()
@@ -58,22 +58,37 @@ def relay() -> int:
 
 def api(
     ctx: typer.Context,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to listen on.")] = None,
 ) -> int:
     """The HTTP edge alone."""
-    from worker.cli.house import opened
-
     terminal: Terminal = ctx.obj
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    stop = _stopped_by_signal()
     with opened() as house:
         logs.configure(house.settings.log_level)
         bound = port if port is not None else house.settings.api_port
         with serve(house, host=house.settings.api_host, port=bound) as address:
-            terminal.err.print(f"the API listens at http://{address}", soft_wrap=True)
+            _say(terminal, "the API listens", address)
             stop.wait()
     return DONE
+
+
+def _say(terminal: Terminal, what: str, address: str) -> None:
+    """Where to find us: at port 0 this is the only place where it is said."""
+    if terminal.json:
+        terminal.document({"url": f"http://{address}"})
+    terminal.err.print(f"{what} at http://{address}; stop it with Ctrl-C or SIGTERM", soft_wrap=True, markup=False)
+
+
+def _stopped_by_signal() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set: both are the ordinary end, with status 0."""
+    stop = threading.Event()
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+    return stop
 
 
 def _class(word: str) -> WorkClass:

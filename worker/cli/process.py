@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from worker.cli import views
-from worker.cli.house import at_work, wait_until
-from worker.cli.terminal import DONE, REFUSED, Terminal
-from worker.errors import Refused
-from worker.ledger import artifacts, uploads
-from worker.model import ArtifactKind, ArtifactState, NewUpload, Purpose, Upload, UploadState
+from worker.cli import pages, views
+from worker.cli.house import opened, working
+from worker.cli.progress import Bars, finish
+from worker.cli.terminal import DONE, REFUSED, Terminal, counted
+from worker.errors import MayflyError, Refused, Unavailable
+from worker.model import NewUpload, Purpose
 from worker.privacy.subject import subject_key
 from worker.retention.rules import checked_keep_for
 from worker.settings import parse_span
 from worker.shelf import CHUNK
 from worker.wiring import House
-
-# Longer than any file within the default limits takes; the work goes on in the ledger if it is ever reached.
-LONGEST_S = 3600.0
 
 
 def process(
@@ -38,27 +36,73 @@ def process(
     terminal: Terminal = ctx.obj
     _readable(files)
     purposes = parse_purposes(purpose)
-    wish = parse_span(keep_for) if keep_for else None
-    with at_work() as house:
+    wish = parse_span(keep_for) if keep_for is not None else None
+    with opened() as house:
         limits = house.settings.app(app)
+        keep = checked_keep_for(wish, default=limits.keep_for, most=limits.keep_for_most)
         new = NewUpload(
             app=app,
             subject_key=subject_key(house.subject_secret, app, subject),
             purposes=purposes,
-            keep_for=wish,
+            keep_for=keep,
             declared_type=declared_type,
         )
-        keep = checked_keep_for(wish, default=limits.keep_for, most=limits.keep_for_most)
-        with progress_bar(terminal) as bar:
-            ids = [house.receive.run(new, read_chunks(path), keep_for=keep).id for path in files]
-            finish(house, ids, bar)
-        documents = [views.upload_document(house, upload_id) for upload_id in ids]
+        with working(house):
+            ids, broke = _take(house, terminal, files, new)
+            documents = [views.upload_document(house, upload_id) for upload_id in ids]
+        _print(terminal, house, documents, len(files), broke)
+    return DONE if broke is None and all(_went_well(document) for document in documents) else REFUSED
+
+
+def _take(house: House, terminal: Terminal, files: list[Path], new: NewUpload) -> tuple[list[str], MayflyError | None]:
+    """Files in, one after the other, while those before are worked on. An error ends the taking in, not the work: what
+    came in before it is finished and reported."""
+    ids: list[str] = []
+    broke: MayflyError | None = None
+    assert new.keep_for is not None
+    with Bars(terminal, len(files)) as bars:
+        for number, path in enumerate(files, start=1):
+            bars.show(number, "receiving", 0)
+            try:
+                ids.append(house.receive.run(new, read_chunks(path), keep_for=new.keep_for).id)
+            except MayflyError as error:
+                broke = error
+                break
+        finish(house, dict(enumerate(ids, start=1)), bars)
+    return ids, broke
+
+
+def _print(
+    terminal: Terminal, house: House, documents: list[dict[str, Any]], files: int, broke: MayflyError | None
+) -> None:
+    """The result on standard output, and for every file that did not go well its one line on standard error."""
     if terminal.json:
-        terminal.document({"uploads": documents})
+        error = {"error": {"code": broke.code, "message": str(broke)}} if broke else {}
+        terminal.document({"uploads": documents, **error})
     else:
-        for document in documents:
-            views.print_upload(terminal.out, document)
-    return DONE if all(document["state"] == "ready" for document in documents) else REFUSED
+        for number, document in enumerate(documents, start=1):
+            copies = views.copies(house, document["upload_id"])
+            if number > 1:
+                terminal.out.print()
+            heading = f"file {number} of {files}" if files > 1 else "upload"
+            pages.upload(terminal.out, heading, document, copies)
+    for number, document in enumerate(documents, start=1):
+        if not _went_well(document):
+            code = str(document.get("code") or document["state"])
+            terminal.complain(_of_file(number, files) + views.message_of(code), code)
+    if broke is not None:
+        left = files - len(documents) - 1
+        rest = f"; {counted(left, 'file')} after it not begun" if left else ""
+        terminal.complain(f"{_of_file(len(documents) + 1, files)}{broke}{rest}", broke.code)
+
+
+def _of_file(number: int, files: int) -> str:
+    """A file is named by its place in the list, never by its name (P7)."""
+    return f"file {number} of {files}: " if files > 1 else ""
+
+
+def _went_well(document: dict[str, Any]) -> bool:
+    return document["state"] in ("ready", "review")
 
 
 def parse_purposes(words: list[str] | None) -> frozenset[Purpose]:
@@ -70,68 +114,26 @@ def parse_purposes(words: list[str] | None) -> frozenset[Purpose]:
 
 
 def _readable(files: list[Path]) -> None:
-    """Refuse before anything is begun; a file is named by its place in the list, never by its name (P7)."""
-    for place, path in enumerate(files, start=1):
-        which = f"file {place} of {len(files)}"
-        if path.is_dir():
-            raise Refused(f"{which} is a directory; name files", code="is_a_directory")
+    """Refuse before anything is begun. Looks without opening: opening a pipe would wait, or take from it."""
+    for number, path in enumerate(files, start=1):
+        which = _of_file(number, len(files))
         try:
-            path.open("rb").close()
-        except FileNotFoundError:
-            raise Refused(f"{which} does not exist; check the path", code="file_not_found") from None
-        except PermissionError:
-            raise Refused(f"{which} may not be read; check its permissions", code="file_not_readable") from None
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            raise Refused(f"{which}there is no such file; check the path", code="file_not_found") from None
         except (OSError, ValueError):
-            raise Refused(f"{which} cannot be read", code="file_not_readable") from None
+            raise Refused(f"{which}it cannot be read; check the path", code="file_not_readable") from None
+        if stat.S_ISDIR(mode):
+            raise Refused(f"{which}it is a directory; name files", code="is_a_directory")
+        if not os.access(path, os.R_OK):
+            raise Refused(f"{which}it may not be read; check its permissions", code="file_not_readable")
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, a mebibyte at a time."""
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            yield chunk
-
-
-def progress_bar(terminal: Terminal) -> Progress:
-    """A bar per upload on standard error, at a terminal only."""
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        console=terminal.err,
-        transient=True,
-        disable=not terminal.err.is_terminal,
-    )
-
-
-def finish(house: House, ids: list[str], bar: Progress) -> None:
-    """Wait until these uploads have ended and nothing of them is left that should be gone by then."""
-    rows: dict[str, TaskID] = {upload_id: bar.add_task(upload_id[:12], total=100) for upload_id in ids}
-
-    def settled() -> bool:
-        done = True
-        for upload_id, row in rows.items():
-            upload, copies = _look(house, upload_id)
-            ended = upload.state in views.ENDED
-            percent = upload.facts.get("percent", 0)
-            bar.update(row, completed=100 if ended else percent if isinstance(percent, int) else 0)
-            done = done and ended and not copies
-        return done
-
-    wait_until(settled, seconds=LONGEST_S)
-
-
-def _look(house: House, upload_id: str) -> tuple[Upload, int]:
-    """The upload, and how many copies of it still have to go before it is settled: the original of one that is ready,
-    and every working copy."""
-    with house.ledger.read() as tx:
-        upload = uploads.get(tx, upload_id)
-        live = artifacts.of_upload(
-            tx, upload_id, states=[ArtifactState.PLANNED, ArtifactState.PRESENT, ArtifactState.ERASING]
-        )
-    going = {ArtifactKind.SCRATCH}
-    if upload.state is UploadState.READY:
-        going.add(ArtifactKind.ORIGINAL)
-    return upload, sum(copy.kind in going for copy in live)
+    """The bytes of a file, a mebibyte at a time. Raises `Unavailable` (`file_not_readable`), without its name."""
+    try:
+        with path.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+    except OSError:
+        raise Unavailable("it could not be read to its end; check it and try again", code="file_not_readable") from None

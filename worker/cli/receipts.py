@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.terminal import DONE, Terminal
+from worker.cli.terminal import DONE, Terminal, field
 from worker.errors import Refused
 from worker.privacy.receipt import verify as check
 from worker.settings import Settings
@@ -26,7 +26,9 @@ def verify(
     if terminal.json:
         terminal.document(document)
     else:
-        terminal.out.print(f"valid: {document['receipt_id']}, completed {document['completed_at']}", soft_wrap=True)
+        terminal.out.print("[bold green]valid[/bold green]: whole, and signed by this key")
+        field(terminal.out, "receipt", str(document["receipt_id"]))
+        field(terminal.out, "completed", str(document["completed_at"]))
     return DONE
 
 

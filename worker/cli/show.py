@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
-from worker.cli import views
+from worker.cli import pages, views
 from worker.cli.house import opened
-from worker.cli.terminal import DONE, Terminal
+from worker.cli.terminal import DONE, Terminal, field, place
 from worker.errors import NotFound
 from worker.ledger import uploads
 from worker.model import is_id
@@ -24,13 +25,33 @@ def show(ctx: typer.Context, upload_id: Annotated[str, typer.Argument(help="upl_
     if terminal.json:
         terminal.document(document)
         return DONE
-    out = terminal.out
-    out.print(f"[bold]{document['state']}[/bold]  {upload_id}", soft_wrap=True)
-    if document["code"]:
-        out.print(f"  code: {document['code']}")
-    out.print(f"  verdict: {document['verdict'] or 'none'}   dies: {document['delete_at']}")
-    out.print(views.copies_table(document["artifacts"]))
-    for event in document["events"]:
-        out.print(f"  {event['at']}  {event['event']}  {event['from'] or ''} -> {event['to'] or ''}", soft_wrap=True)
-    out.print("  the chain of events is intact" if document["events_intact"] else "  THE CHAIN OF EVENTS IS BROKEN")
+    _print(terminal.out, document)
     return DONE
+
+
+def _print(out: Console, document: dict[str, Any]) -> None:
+    pages.headline(out, document["app"], document["state"], document["upload_id"])
+    for label, text in (
+        ("code", document["code"]),
+        ("type", document["media_type"]),
+        ("verdict", document["verdict"]),
+        ("purposes", ", ".join(document["purposes"])),
+        ("removed", pages.words(document["removed"])),
+        ("taken in", document["created_at"]),
+        ("until", document["delete_at"]),
+        ("held by", ", ".join(str(hold["case"]) for hold in document["holds"])),
+    ):
+        if text:
+            field(out, label, str(text))
+    out.print("copies", style="bold")
+    for copy in document["artifacts"]:
+        pages.copy(out, copy)
+        place(out, copy["path"])
+    out.print("events", style="bold")
+    names = {copy["artifact_id"]: pages.copy_name(copy) for copy in document["artifacts"]}
+    for event in document["events"]:
+        pages.event(out, event, names)
+    if document["events_intact"]:
+        out.print("  the chain of events is intact")
+    else:
+        out.print("  THE CHAIN OF EVENTS IS BROKEN: a row was changed past Mayfly", style="bold red")

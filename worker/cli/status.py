@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from worker.cli.house import opened
-from worker.cli.terminal import DONE, Terminal
+from worker.cli.terminal import DONE, Terminal, field
+from worker.errors import NotFound
 from worker.ledger import artifacts, leases, outbox, uploads
 from worker.ledger.database import Tx
-from worker.model import WorkClass
+from worker.model import WorkClass, is_id
 from worker.wiring import House
 
 
@@ -23,19 +26,25 @@ def status(ctx: typer.Context) -> int:
     if terminal.json:
         terminal.document(document)
         return DONE
-    out = terminal.out
-    if document["jail"] != "required":
-        out.print("[bold red]the jail is degraded: set MAYFLY_JAIL=required[/bold red]")
-    out.print(f"oldest overdue: {document['oldest_overdue_seconds']} s   dead letters: {document['dead']}")
-    table = Table(box=None, pad_edge=False)
-    for heading in ("class", "ready", "running", "bells"):
-        table.add_column(heading)
-    for name, row in document["queues"].items():
-        table.add_row(name, str(row["ready"]), str(row["leased"]), str(row["bells"]))
-    out.print(table)
-    out.print("uploads: " + (", ".join(f"{n} {state}" for state, n in document["uploads"].items()) or "none"))
-    out.print("copies: " + (", ".join(f"{n} {state}" for state, n in document["artifacts"].items()) or "none"))
+    _print(terminal.out, document)
     return DONE
+
+
+def _print(out: Console, document: dict[str, Any]) -> None:
+    if document["jail"] != "required":
+        out.print("the jail is degraded: set MAYFLY_JAIL=required", style="bold red")
+    overdue, letters = document["oldest_overdue_seconds"], document["dead"]
+    field(out, "overdue", f"{overdue} s" if overdue else "nothing", style="bold red" if overdue else "")
+    field(out, "dead", f"{letters}: see mayfly dead list" if letters else "none", style="bold red" if letters else "")
+    field(out, "uploads", ", ".join(f"{n} {state}" for state, n in document["uploads"].items()) or "none")
+    field(out, "copies", ", ".join(f"{n} {state}" for state, n in document["artifacts"].items()) or "none")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("queue")
+    for heading in ("ready", "leased", "dead", "bells"):
+        table.add_column(heading, justify="right")
+    for name, row in document["queues"].items():
+        table.add_row(name, *(str(row[heading]) for heading in ("ready", "leased", "dead", "bells")))
+    out.print(Padding(table, (0, 0, 0, 2), expand=False))
 
 
 def status_document(house: House, tx: Tx) -> dict[str, Any]:
@@ -73,9 +82,11 @@ def dead_list(ctx: typer.Context) -> int:
         terminal.document({"dead": letters})
         return DONE
     for letter in letters:
-        terminal.out.print(
-            f"{letter['job_id']}  {letter['kind']}  {letter['code']}  {letter['detail'] or ''}", soft_wrap=True
-        )
+        terminal.out.print(f"{letter['kind']}  {letter['code']}", style="bold", markup=False)
+        terminal.out.print(f"  {letter['job_id']}", markup=False, soft_wrap=True)
+        for label in ("target", "detail"):
+            if letter[label]:
+                terminal.out.print(f"  {letter[label]}", markup=False, soft_wrap=True)
     if not letters:
         terminal.out.print("no dead letters")
     return DONE
@@ -84,11 +95,15 @@ def dead_list(ctx: typer.Context) -> int:
 def dead_requeue(ctx: typer.Context, job_id: Annotated[str, typer.Argument(help="job_…")]) -> int:
     """Try a dead job again, from the start."""
     terminal: Terminal = ctx.obj
+    if not is_id(job_id, "job"):
+        raise NotFound("a job id is job_ and 32 lower-case hexadecimal digits", code="bad_job_id")
     with opened() as house:
         house.requeue(job_id)
     document = {"job_id": job_id, "state": "ready"}
     if terminal.json:
         terminal.document(document)
     else:
-        terminal.out.print(f"{job_id} is ready again")
+        terminal.out.print(
+            f"{job_id} is ready again; it runs where workers are (mayfly up, mayfly worker)", soft_wrap=True
+        )
     return DONE

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from worker.cli.house import at_work, wait_until
-from worker.cli.terminal import DONE, REFUSED, Terminal, iso
+from worker.cli.house import opened, wait_until, working
+from worker.cli.terminal import DONE, REFUSED, Terminal, counted, iso
 from worker.errors import UsageRefused
 from worker.ledger import artifacts, leases, uploads
 from worker.ledger.database import DatabaseClock, ShiftedClock
@@ -28,16 +28,18 @@ def sweep(
     clock = ShiftedClock(by=_moment(as_of) - datetime.now(UTC)) if as_of else DatabaseClock()
     if as_of and not Settings.load().embedded:
         raise UsageRefused("--as-of works in the embedded mode only", code="as_of_not_embedded")
-    with at_work(clock=clock) as house:
+    with opened(clock=clock) as house:
+        # Counted before anybody is at work: the embedded worker begins to sweep as soon as it runs.
         before = _counts(house)
         with house.ledger.begin() as tx:
             leases.create(tx, kind="sweep", target="all", work_class=WorkClass.LIFECYCLE)
             leases.hurry(tx, "sweep", "all")
-        wait_until(lambda: _settled(house), seconds=LONGEST_S)
+        with working(house, jailed=False):
+            wait_until(lambda: _settled(house), seconds=LONGEST_S)
         after = _counts(house)
         with house.ledger.read() as tx:
             overdue, at = artifacts.oldest_overdue_seconds(tx), iso(tx.now)
-    document = {
+    document: dict[str, Any] = {
         "as_of": at,
         "uploads_erased": after["uploads"] - before["uploads"],
         "artifacts_gone": after["artifacts"] - before["artifacts"],
@@ -47,10 +49,14 @@ def sweep(
         terminal.document(document)
     else:
         terminal.out.print(
-            f"{document['uploads_erased']} uploads erased, {document['artifacts_gone']} copies observed gone; "
+            f"{counted(document['uploads_erased'], 'upload')} erased, "
+            f"{counted(document['artifacts_gone'], 'copy', 'copies')} looked for and gone; "
             f"oldest overdue: {overdue} s"
         )
-    return DONE if overdue == 0 else REFUSED
+    if overdue:
+        terminal.complain("something due is not gone: blocked or out of reach; see mayfly status", "overdue")
+        return REFUSED
+    return DONE
 
 
 def _moment(text: str) -> datetime:

@@ -1,0 +1,58 @@
+"""What the command line's parser complains of, in our words: a code, one line, and no word that the user typed.
+
+The parser's own messages quote its input, and that may be a file name or a person's id (P7).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+import typer
+
+from worker.errors import UsageRefused
+
+# What looks like an option of ours may be quoted; a file name that begins with a dash does not look like one.
+_OPTION = re.compile(r"^--?[a-z][a-z-]{0,30}$")
+_HELP = "see mayfly --help"
+
+
+def refusal(error: typer.TyperException, argv: list[str], commands: Iterable[str]) -> UsageRefused:
+    """The error for what the parser found, by the kind of its exception."""
+    kind = type(error).__name__
+    param = getattr(error, "param", None)
+    name = param.opts[0] if param is not None and getattr(param, "opts", None) else ""
+    if kind == "NoSuchOption":
+        return UsageRefused(_no_such_option(error), code="unknown_option")
+    if kind == "MissingParameter":
+        return UsageRefused(f"{_argument(name)} is missing; {_HELP}", code="missing_argument")
+    if kind == "BadParameter":
+        wanted = getattr(getattr(param, "type", None), "name", "another value")
+        return UsageRefused(f"{_argument(name)} is not right: it takes {wanted}; {_HELP}", code="bad_argument")
+    if kind == "BadOptionUsage":
+        return UsageRefused(f"the option {_quoted(error)} is used wrongly; {_HELP}", code="bad_argument")
+    if "No such command" in str(error):
+        return UsageRefused(_no_such_command(argv, commands), code="unknown_command")
+    return UsageRefused(f"there is a word too many; {_HELP}", code="bad_argument")
+
+
+def _argument(name: str) -> str:
+    return name if name.startswith("-") else name.upper() or "an argument"
+
+
+def _quoted(error: typer.TyperException) -> str:
+    name = str(getattr(error, "option_name", ""))
+    return f"{name} " if _OPTION.match(name) else ""
+
+
+def _no_such_option(error: typer.TyperException) -> str:
+    possible = sorted(str(option) for option in getattr(error, "possibilities", None) or ())
+    hint = f"did you mean {' or '.join(possible)}?" if possible else f"{_HELP}; a file name goes after a lone --"
+    return f"there is no option {_quoted(error)}here; {hint}"
+
+
+def _no_such_command(argv: list[str], commands: Iterable[str]) -> str:
+    typed = next((word for word in argv if not word.startswith("-")), "")
+    near = difflib.get_close_matches(typed, list(commands), n=1)
+    return f"there is no such command; did you mean {near[0]}?" if near else f"there is no such command; {_HELP}"

@@ -36,7 +36,8 @@ _APP_FORMS: tuple[tuple[int, bytes, str], ...] = (
 def walk(data: bytes, limits: MediaLimits) -> Walked:
     """Raises `Unprocessable`: truncated, corrupt, unsupported_codec, limits:segments, limits:scans."""
     walked = Walked()
-    at, segments, scans, icc = 2, 0, 0, b""
+    at, segments, scans = 2, 0, 0
+    profile: list[bytes] = []
     while True:
         at, marker = _marker(data, at, walked)
         segments += 1
@@ -67,11 +68,11 @@ def walk(data: bytes, limits: MediaLimits) -> Walked:
         elif marker not in _TABLES:
             form, body = _app(marker, payload)
             if form == "icc":
-                icc += body
+                profile.append(body)
             elif form:
                 walked.add(form, body)
-    if icc:
-        walked.add("icc", icc)
+    if profile:
+        walked.add("icc", b"".join(profile))
     if not walked.width or not scans:
         raise unprocessable("corrupt")
     if at < len(data):

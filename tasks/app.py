@@ -128,7 +128,8 @@ def broker_options(work_class: WorkClass | None) -> dict[str, object]:
         "client_name": f"mayfly-{work_class or 'publisher'}",
     }
     if work_class is None:
-        return options
+        # How often a look at a queue's length is tried; the default waits 6 s for a broker that refuses.
+        return options | {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
     return options | {
         "visibility_timeout": CLASSES[work_class].visibility_s,
         # Sets of its own: otherwise the shortest visibility timeout of the whole fleet rules everybody.

@@ -34,8 +34,8 @@ _BATCH = 200
 _HIDDEN = "(…)"
 # After a publish error: wait, doubling to the cap. The intake keeps accepting meanwhile.
 _MUTE_FIRST_S, _MUTE_CAP_S = 1.0, 15.0
-# How long a class must look lost (rows rung, queue empty) before its bells are rung again, and how often at most.
-_LOST_AFTER_S, _LOST_EVERY_S = 1.0, 10.0
+# How often at most the bells of a class that looks lost are rung again.
+_LOST_EVERY_S = 10.0
 _DUTIES_EVERY_S = 60.0
 BrokerErrors: tuple[type[Exception], ...] = (KombuError, RedisError, OSError)
 
@@ -63,10 +63,22 @@ def publish(app: Celery, bell: Bell) -> None:
 
 
 class Relay:
-    """`run` until stopped, or `round` by hand. Not for use by two threads at once, apart from `poke`."""
+    """`run` until stopped, or `round` by hand. Not for use by two threads at once, apart from `poke`.
 
-    def __init__(self, house: House, app: Celery, *, interval_s: float = 1.0, duties: Sequence[Duty] = DUTIES) -> None:
+    `lost_after_s` is how long a class must look lost (rows rung, queue empty) before its bells are rung again.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        app: Celery,
+        *,
+        interval_s: float = 1.0,
+        duties: Sequence[Duty] = DUTIES,
+        lost_after_s: float = 1.0,
+    ) -> None:
         self._house, self._app, self._interval_s, self._duties = house, app, interval_s, tuple(duties)
+        self._lost_after_s = lost_after_s
         self._wake = threading.Event()
         self._mute_s, self._mute_until = 0.0, 0.0
         self._duties_at: float | None = None
@@ -189,7 +201,10 @@ class Relay:
                 self._lost_since.pop(work_class, None)
                 continue
             since = self._lost_since.setdefault(work_class, now)
-            if now - since < _LOST_AFTER_S or now - self._lost_rung.get(work_class, -_LOST_EVERY_S) < _LOST_EVERY_S:
+            if (
+                now - since < self._lost_after_s
+                or now - self._lost_rung.get(work_class, -_LOST_EVERY_S) < _LOST_EVERY_S
+            ):
                 continue
             with self._house.ledger.begin() as tx:
                 outbox.ring_all(tx, work_class)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -117,8 +118,9 @@ def copies_of(house: House, upload_id: str) -> list[Artifact]:
 def files_below(root: Path) -> list[Path]:
     """Every file of user media on disk: in media, intake and scratch."""
     return [
-        path
+        Path(folder, name)
         for place in ("media", "scratch", "intake")
-        for path in (root / place).rglob("*")
-        if path.is_file() and path.name != ".id"
+        for folder, _folders, names in os.walk(root / place)  # walks on when a folder goes meanwhile
+        for name in names
+        if name != ".id"
     ]

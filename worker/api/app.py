@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -37,16 +38,24 @@ def make_app(house: House) -> FastAPI:
     return app
 
 
+def _not_bound(error: OSError, port: int) -> Unavailable:
+    if error.errno == errno.EADDRINUSE:
+        return Unavailable(f"port {port} is taken; choose another with --port", code="port_in_use")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Unavailable(f"port {port} needs more rights; choose one above 1023", code="port_forbidden")
+    return Unavailable("MAYFLY_API_HOST is no address of this host", code="address_unavailable")
+
+
 @contextlib.contextmanager
 def serve(house: House, *, host: str, port: int) -> Iterator[str]:
     """Serve in a thread until the block ends; yields `host:port` as bound (port 0: any free one).
 
-    Raises `Unavailable` (`port_in_use`).
+    Raises `Unavailable` (`port_in_use`, `port_forbidden`, `address_unavailable`).
     """
     try:
         listener = socket.create_server((host, port))
-    except OSError:
-        raise Unavailable(f"port {port} is taken; choose another with --port", code="port_in_use") from None
+    except OSError as error:
+        raise _not_bound(error, port) from None
     config = uvicorn.Config(make_app(house), log_level="warning", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True)

@@ -45,17 +45,22 @@ dead.command("requeue")(status.dead_requeue)
 app.add_typer(dead, name="dead")
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mayfly {version('mayfly')}")
+        raise typer.Exit(DONE)
+
+
 @app.callback()
 def _global(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, anywhere on the line.")] = False,
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_version)
+    ] = False,
 ) -> None:
     """Upload moderation and media-lifecycle worker: strips, proves, publishes, and erases on time with proof."""
     # `--json` is taken out of the line before it is parsed; here it only stands in the help.
-    del as_json
-    if show_version:
-        typer.echo(f"mayfly {version('mayfly')}")
-        raise typer.Exit(DONE)
+    del as_json, show_version
 
 
 def run(argv: Sequence[str]) -> int:
@@ -68,7 +73,7 @@ def run(argv: Sequence[str]) -> int:
             raise KeyboardInterrupt
         return outcome if isinstance(outcome, int) else DONE
     except typer.TyperException as error:
-        return _usage(terminal, error, words)
+        return _usage(terminal, error)
     except (UsageRefused, MayflyError) as error:
         terminal.error(error)
         return WRONG_USAGE if isinstance(error, UsageRefused) else REFUSED
@@ -83,11 +88,11 @@ def run(argv: Sequence[str]) -> int:
         return REFUSED
 
 
-def _usage(terminal: Terminal, error: typer.TyperException, words: list[str]) -> int:
+def _usage(terminal: Terminal, error: typer.TyperException) -> int:
     if type(error).__name__ == "NoArgsIsHelpError" and not terminal.json:
         terminal.err.print(getattr(error, "message", ""), markup=False, soft_wrap=True)
     else:
-        terminal.error(usage.refusal(error, words, (*COMMANDS, "dead")))
+        terminal.error(usage.refusal(error))
     return WRONG_USAGE
 
 

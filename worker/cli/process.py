@@ -25,7 +25,7 @@ from worker.wiring import House
 
 def process(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="Photos and videos.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(help="Photos and videos.", show_default=False, readable=False)],
     subject: Annotated[str, typer.Option(help="Whose they are; kept only as a keyed hash.", show_default=False)],
     purpose: Annotated[list[str] | None, typer.Option(help="display, sharing; both by default.")] = None,
     app: Annotated[str, typer.Option(help="The app backend they came from.")] = "default",

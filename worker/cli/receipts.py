@@ -15,7 +15,7 @@ from worker.settings import Settings
 
 def verify(
     ctx: typer.Context,
-    receipt: Annotated[Path, typer.Argument(help="A receipt file.")],
+    receipt: Annotated[Path, typer.Argument(help="A receipt file.", readable=False)],
     public_key: Annotated[Path | None, typer.Option(help="PEM file; this home's own key by default.")] = None,
 ) -> int:
     """Say whether a receipt is whole and signed by the key."""

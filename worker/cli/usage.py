@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
 
 import typer
 
@@ -18,7 +17,7 @@ _OPTION = re.compile(r"^--?[a-z][a-z-]{0,30}$")
 _HELP = "see mayfly --help"
 
 
-def refusal(error: typer.TyperException, argv: list[str], commands: Iterable[str]) -> UsageRefused:
+def refusal(error: typer.TyperException) -> UsageRefused:
     """The error for what the parser found, by the kind of its exception."""
     kind = type(error).__name__
     param = getattr(error, "param", None)
@@ -28,17 +27,25 @@ def refusal(error: typer.TyperException, argv: list[str], commands: Iterable[str
     if kind == "MissingParameter":
         return UsageRefused(f"{_argument(name)} is missing; {_HELP}", code="missing_argument")
     if kind == "BadParameter":
-        wanted = getattr(getattr(param, "type", None), "name", "another value")
-        return UsageRefused(f"{_argument(name)} is not right: it takes {wanted}; {_HELP}", code="bad_argument")
+        return UsageRefused(f"{_argument(name)} takes {_wanted(param)}; {_HELP}", code="bad_argument")
     if kind == "BadOptionUsage":
-        return UsageRefused(f"the option {_quoted(error)} is used wrongly; {_HELP}", code="bad_argument")
+        return UsageRefused(f"the option {_quoted(error)}needs a value, or takes none; {_HELP}", code="bad_argument")
+    if kind == "NoArgsIsHelpError" or str(error).startswith("Missing command"):
+        return UsageRefused(f"name a command; {_HELP}", code="missing_argument")
     if "No such command" in str(error):
-        return UsageRefused(_no_such_command(argv, commands), code="unknown_command")
+        return UsageRefused(_no_such_command(error), code="unknown_command")
     return UsageRefused(f"there is a word too many; {_HELP}", code="bad_argument")
 
 
 def _argument(name: str) -> str:
     return name if name.startswith("-") else name.upper() or "an argument"
+
+
+def _wanted(param: object) -> str:
+    least, most = getattr(param, "min", None), getattr(param, "max", None)
+    if least is not None:
+        return f"a number from {least}" + (f" to {most}" if most is not None else "")
+    return "another kind of value"
 
 
 def _quoted(error: typer.TyperException) -> str:
@@ -52,7 +59,8 @@ def _no_such_option(error: typer.TyperException) -> str:
     return f"there is no option {_quoted(error)}here; {hint}"
 
 
-def _no_such_command(argv: list[str], commands: Iterable[str]) -> str:
-    typed = next((word for word in argv if not word.startswith("-")), "")
-    near = difflib.get_close_matches(typed, list(commands), n=1)
+def _no_such_command(error: typer.TyperException) -> str:
+    known = getattr(getattr(getattr(error, "ctx", None), "command", None), "commands", {})
+    typed = str(error).partition("'")[2].rpartition("'")[0]
+    near = difflib.get_close_matches(typed, list(known), n=1)
     return f"there is no such command; did you mean {near[0]}?" if near else f"there is no such command; {_HELP}"

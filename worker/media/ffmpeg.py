@@ -7,6 +7,8 @@ Every input is opened by the demuxer of our own sniff, with short lists of forma
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ import ffmpeg
 from worker.media.ffprobe import Clip, Colour
 from worker.media.limits import MediaLimits
 
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow")
 # At most so much in a second of picture, so that a noisy clip has a bound; x264's own level for 1080p allows 20.
 MOST_BITRATE = 12_000_000
 SOUND_BITRATE = 128_000
 FRAME_RATE = 30
+# From here on frames are left out before they are scaled and toned, not after: half of the work, and an even pace.
+_THIN_ABOVE = 45
 # 3GP needs h263 and amrnb; AV1 decodes through libdav1d, and both its names are asked for; cameras write plain PCM.
 CODECS = (
     "h264,hevc,vp8,vp9,av1,libdav1d,mpeg4,h263,"
@@ -110,7 +113,7 @@ def encode(source: Source, clip: Clip, size: tuple[int, int], target: Path, *, p
         # The gap between two frames stays a gap: filling it is what lets a small file run for ever.
         "fps_mode": "vfr",
         # Never the `fps` filter: it defeats `-t`.
-        "fpsmax": FRAME_RATE,
+        "fpsmax": _most_rate(clip),
         "color_primaries": "bt709",
         "color_trc": "bt709",
         "colorspace": "bt709",
@@ -124,6 +127,17 @@ def encode(source: Source, clip: Clip, size: tuple[int, int], target: Path, *, p
         rate = 44_100 if clip.sound_rate in (44_100, 22_050, 11_025) else 48_000
         options |= {"c:a": "aac", "b:a": SOUND_BITRATE, "ac": "2", "ar": rate}
     return _compiled(ffmpeg.output(*streams, _name(target), **options))
+
+
+def thinned(clip: Clip) -> int:
+    """Of so many frames at most one is kept."""
+    return ceil(clip.rate / FRAME_RATE - Fraction(1, 20)) if clip.rate > _THIN_ABOVE else 1
+
+
+def _most_rate(clip: Clip) -> Fraction:
+    """A steady film is written in its own time, so that 50 frames a second become 25 even ones."""
+    most = Fraction(FRAME_RATE)
+    return min(most, clip.rate / thinned(clip)) if clip.steady and thinned(clip) > 1 else most
 
 
 def settle(source: Source, target: Path, *, sound: bool) -> list[str]:
@@ -181,6 +195,10 @@ def _picture(picture: Any, clip: Clip, size: tuple[int, int]) -> Any:
     """Scaled, square pixels, BT.709 in eight bit, no side data. ffmpeg has applied the rotation before."""
     if clip.interlaced:
         picture = picture.filter("yadif", mode="send_frame", deint="interlaced")
+    if thinned(clip) > 1:
+        # By time, not by number: where frames are sparse, none is left out. It only drops, so `-t` holds.
+        gap = float((thinned(clip) - Fraction(1, 2)) / clip.rate)
+        picture = picture.filter("select", f"isnan(prev_selected_t)+gte(t-prev_selected_t,{gap:.6f})")
     picture = _COLOURS[clip.colour](picture, clip, *size)
     return picture.filter("format", "yuv420p").filter("setsar", "1").filter("sidedata", "delete")
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from fractions import Fraction
 from typing import Any
 
 from worker.media.codes import unprocessable
@@ -47,7 +48,8 @@ class Clip:
 
     `pixels` counts a frame as stored; `duration_s` is None where the file does not say; `frames` counts
     the samples that its tables list, shown or not, and is None without tables.
-    `sound_rate` is in samples a second, 0 without sound.
+    `rate` is the mean of its frames a second, 0 if unknown, and `steady` whether it never leaves it. `sound_rate` is in
+    samples a second, 0 without sound.
     """
 
     width: int
@@ -55,6 +57,8 @@ class Clip:
     pixels: int
     duration_s: float | None
     frames: int | None
+    rate: Fraction
+    steady: bool
     sound_rate: int
     interlaced: bool
     colour: Colour
@@ -107,7 +111,8 @@ def judge(told: Told, limits: MediaLimits) -> Clip:
     if max(shown) > limits.aspect * min(shown):
         raise unprocessable("limits:aspect")
     duration = _duration(told, limits)
-    if _rate(picture.get("avg_frame_rate")) > MOST_FRAMES_A_SECOND:
+    rate = _rate(picture.get("avg_frame_rate"))
+    if rate > MOST_FRAMES_A_SECOND:
         raise unprocessable("limits:frame_rate")
     return Clip(
         width=shown[0],
@@ -115,6 +120,8 @@ def judge(told: Told, limits: MediaLimits) -> Clip:
         pixels=width * height,
         duration_s=duration,
         frames=_whole(picture.get("nb_frames")) or None,
+        rate=rate,
+        steady=rate == _rate(picture.get("r_frame_rate")),
         sound_rate=0 if sound is None else min(_whole(sound.get("sample_rate")), 768_000) or 48_000,
         interlaced=picture.get("field_order") in ("tt", "bb", "tb", "bt"),
         **_colour(picture, min(width, height)),
@@ -205,6 +212,6 @@ def _ratio(value: object, mark: str) -> tuple[int, int]:
     return _whole(one), _whole(two)
 
 
-def _rate(value: object) -> float:
+def _rate(value: object) -> Fraction:
     frames, seconds = _ratio(value, "/")
-    return frames / seconds if seconds else 0.0
+    return Fraction(frames, seconds) if seconds else Fraction(0)

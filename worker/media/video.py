@@ -16,7 +16,7 @@ from pathlib import Path
 from worker.media import complaints, ffmpeg, ffprobe, tags
 from worker.media.codes import unprocessable
 from worker.media.ffmpeg import Source
-from worker.media.ffprobe import Clip
+from worker.media.ffprobe import Clip, Colour
 from worker.media.formats import Format
 from worker.media.jail import Finished, Jail, Limits
 from worker.media.limits import MediaLimits
@@ -143,14 +143,29 @@ def fitted(clip: Clip) -> tuple[int, int]:
     return width, height
 
 
-def preset(clip: Clip, size: tuple[int, int]) -> str:
-    """How hard x264 tries: the longer the film, the less, so that every clip within the limits ends in its time."""
-    work = (clip.duration_s or 60.0) * size[0] * size[1] / (1920 * 1080)
-    return next(name for most_s, name in _PRESETS if work <= most_s)
+def preset(clip: Clip, size: tuple[int, int], longest_s: float) -> str:
+    """How hard x264 tries: the more work a film is, the less, so that every clip within the limits ends in its time.
+
+    A film that does not say how long it is may be of `longest_s`.
+    """
+    seconds = clip.duration_s or longest_s
+    rate = float(clip.rate) or ffmpeg.FRAME_RATE
+    before = seconds * rate * clip.pixels * _DECODING
+    after = seconds * min(rate, ffmpeg.FRAME_RATE) * size[0] * size[1]
+    toning = _TONING if clip.colour is Colour.BRIGHT else 0.0
+    return next(name for name, each, most_s in _PRESETS if before + after * (each + toning) <= most_s)
 
 
-# Seconds of 1080p film -> preset.
-_PRESETS = ((20.0, "medium"), (60.0, "fast"), (180.0, "veryfast"), (float("inf"), "superfast"))
+# Processor seconds a pixel, measured on two cores of 2026 on a film with a camera's noise (`tests.bench.videos`).
+_DECODING, _TONING = 4e-9, 14e-9
+# Preset, seconds a pixel, and the most processor seconds that it may come to; two processors have 1,400 in our time.
+_PRESETS = (
+    ("medium", 55e-9, 70.0),
+    ("fast", 43e-9, 160.0),
+    ("veryfast", 20e-9, 260.0),
+    ("superfast", 13e-9, 700.0),
+    ("ultrafast", 6e-9, float("inf")),
+)
 
 
 def _encoded(
@@ -160,7 +175,7 @@ def _encoded(
     first, film = bench.room / "first.mp4", bench.room / "video.mp4"
     expected_s = clip.duration_s or 60.0
     told = Encoded(reached=progress.step(0, 85, expected_s))
-    argv = ffmpeg.encode(original, clip, size, first, preset=preset(clip, size))
+    argv = ffmpeg.encode(original, clip, size, first, preset=preset(clip, size, bench.limits.duration_s))
     bench.run(argv, original.path, told.line, pixels=clip.pixels)
     if not told.ended or not told.frames:
         raise unprocessable("corrupt")
@@ -184,7 +199,7 @@ def _counted(bench: _Bench, film: Path, clip: Clip, encoded: Encoded, progress: 
     if counted.frames.get(0) != encoded.frames or (sound and not counted.frames.get(1)):
         raise unprocessable("corrupt")
     # The last picture of a screen recording may stay for a minute: where every picture came, nothing is lacking.
-    whole = clip.frames is not None and encoded.decoded >= clip.frames
+    whole = clip.frames is not None and encoded.decoded * ffmpeg.thinned(clip) >= clip.frames
     lacking = (clip.duration_s or 0.0) - max(counted.ends_s.values())
     if not whole and lacking > max(_SHORT_BY_S, _SHORT_BY * (clip.duration_s or 0.0)):
         raise unprocessable("truncated")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import pillow_heif
 from PIL import Image
 
 from worker.errors import Unprocessable
@@ -81,6 +82,7 @@ def opened(made: Made) -> Image.Image:
 
 
 def picture(body: bytes) -> Image.Image:
+    pillow_heif.register_heif_opener()
     image = Image.open(io.BytesIO(body))
     image.load()
     return image

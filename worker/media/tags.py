@@ -17,7 +17,9 @@ _PLAIN = re.compile(
     r"major_brand|minor_version|compatible_brands|language|duration|number_of_(?:frames|bytes)|bps|rotate|alpha_mode"
     r"|_statistics_tags|stereo_mode|vendor_id",
 )
-# First match wins; names are lower case, with their reverse-domain prefix.
+# Stands before most names that phones write, and holds a word of the table.
+_APPLE = "com.apple.quicktime."
+# First match wins; names are lower case.
 _KINDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), kind)
     for pattern, kind in (
@@ -67,7 +69,7 @@ def _kinds(told: Told) -> Iterator[str]:
 def _tagged(holder: Mapping[str, Any]) -> Iterator[str]:
     tags = holder.get("tags")
     for name, value in tags.items() if isinstance(tags, dict) else ():
-        low = str(name).lower()
+        low = str(name).lower().removeprefix(_APPLE)
         if _PLAIN.fullmatch(low) or (low == "handler_name" and str(value).strip("\x00 ").lower() in _HANDLERS):
             continue
         yield next((kind for pattern, kind in _KINDS if pattern.search(low)), "unknown_block")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import warnings
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
@@ -54,9 +55,21 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [_LibraryHandler()]
     root.setLevel(logging.WARNING)
-    logging.captureWarnings(True)
+    warnings.showwarning = _warned
     threading.excepthook = _thread_died
     sys.unraisablehook = _unraisable
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning is logged by its class: which one, not what of."""
+    structlog.get_logger().warning("library", part="warnings", error=category.__name__)
 
 
 def _thread_died(died: threading.ExceptHookArgs) -> None:

@@ -22,9 +22,11 @@ LOOK_EVERY_S = 0.05
 @contextlib.contextmanager
 def opened(*, clock: Clock | None = None, settings: Settings | None = None) -> Iterator[House]:
     """The house, without anybody at work in it. A command that ends answers by its own lines: unless the operator
-    asked for a level, its log holds errors only (that a job waits and comes again is not one)."""
+    asked for a level, its log holds errors only (that a job waits and comes again is not one); with a broker also that
+    this one is away, which would make the command wait."""
     settings = settings or Settings.load()
-    logs.configure(settings.log_level if "log_level" in settings.model_fields_set else "error")
+    quiet = "error" if settings.embedded else "warning"
+    logs.configure(settings.log_level if "log_level" in settings.model_fields_set else quiet)
     house = House.build(settings, clock=clock)
     try:
         yield house

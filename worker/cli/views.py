@@ -66,6 +66,8 @@ def upload_document(house: House, upload_id: str) -> dict[str, Any]:
 
 def message_of(code: str) -> str:
     """The one public line for a code of the closed list."""
+    if code == UploadState.ERASED:
+        return "it was erased while it was worked on, as somebody asked"
     return CODES[code].text if code in CODES else "the upload could not be processed; see mayfly dead list"
 
 

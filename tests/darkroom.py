@@ -122,4 +122,15 @@ def counted(source: BinaryIO | None, args: dict[str, Any]) -> tuple[dict[str, An
     return {**header, "counts": counts}, bodies
 
 
-VERBS = {"test.counted": "tests.darkroom:counted"}
+def plain(source: BinaryIO | None, args: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+    """A verb: whether Pillow alone makes a whole picture of the file."""
+    assert source is not None
+    try:
+        with Image.open(io.BytesIO(source.read()), formats=(args["format"],)) as image:
+            image.load()
+    except Exception:
+        return {"decoded": False}, []
+    return {"decoded": True}, []
+
+
+VERBS = {"test.counted": "tests.darkroom:counted", "test.plain": "tests.darkroom:plain"}

@@ -1,0 +1,189 @@
+"""Every picture of the shared collections through the workshop and the second reader, in one jail.
+
+The collections are data of other people, looked for beside the project and never copied into it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import samples
+from tests.darkroom import LIMITS, VERBS, Darkroom
+from tests.processes import children_of, zygote
+from worker.errors import Unprocessable
+from worker.media.codes import CODES
+from worker.media.formats import Format, sniff
+from worker.media.jail import Jail
+from worker.media.photo import jail_limits
+from worker.media.rendered import Rendered
+from worker.media.studio import Studio
+
+pytestmark = pytest.mark.slow
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+LEAKCHECK = SHARED / "tools" / "leakcheck.py"
+# A file may take this long on a loaded host; the slowest good one takes about three seconds.
+SLOWEST_S = 45.0
+# These hold the pictures of cameras and phones as they came: none may be refused.
+CAMERAS = {
+    "c2pa-org__public-testfiles", "drewnoakes__metadata-extractor", "google__libultrahdr", "gopro__gpmf-parser",
+    "ianare__exif-samples", "jvoisin__mat2", "mapillary__mapillary_tools", "trek-view__gopro-metadata",
+}  # fmt: skip
+# Refused although a plain decoder makes something of them, each with its reason.
+REFUSED = {
+    "heif_truncated__truncated.heic": "truncated",
+    "apng__sequence_fdat_fctl.png": "corrupt",  # frames out of order
+    "apng__sequence_reorder_chunk.png": "corrupt",
+    "apng__sequence_repeat_chunk.png": "corrupt",
+    "decompression_bomb_extents.gif": "limits:side",
+    "multipage_single_frame_loop.tiff": "corrupt",  # a chain of pages without end
+    "old-style-jpeg-compression-no-samplesperpixel.tif": "unsupported_codec",
+}
+# What a decoder that was crashed, starved or fooled would be told by: none of these may come of any file here.
+DEFECTS = {"decoder_crash", "decoder_protocol_error", "decoder_memory", "decoder_timeout", "not_proven"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """`code` is "" for clean renditions."""
+
+    path: Path
+    code: str
+    seconds: float
+    rendered: Rendered | None = None
+
+
+def run(studio: Studio, path: Path, fmt: Format) -> Outcome:
+    start = time.monotonic()
+    rendered = None
+    try:
+        rendered = studio.render(path, fmt, path.parent, lambda _done: None, lambda: False)
+        for made in rendered.made:
+            assert studio.prove(made).sha256 == made.sha256
+    except Unprocessable as refusal:
+        return Outcome(path=path, code=refusal.code, seconds=time.monotonic() - start)
+    return Outcome(path=path, code="", seconds=time.monotonic() - start, rendered=rendered)
+
+
+def pictures(folder: str) -> list[tuple[Path, Format]]:
+    place = SHARED / folder
+    if not place.is_dir():
+        pytest.skip(f"no ../shared/{folder} beside the project")
+    found = [(path, _kind(path)) for path in sorted(place.rglob("*")) if path.is_file()]
+    return [(path, fmt) for path, fmt in found if fmt is not None and fmt.work_class == "image"]
+
+
+def _kind(path: Path) -> Format | None:
+    with path.open("rb") as stream:
+        return sniff(stream.read(4096))
+
+
+@pytest.fixture(scope="module")
+def jail() -> Iterator[Jail]:
+    made = Jail(extra_verbs=VERBS)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def outcomes(jail: Jail) -> Callable[[str], list[Outcome]]:
+    """Name of a collection -> what became of each picture; each collection is run once."""
+    studio = Studio(jail=jail, limits=LIMITS, video_threads=1)
+    done: dict[str, list[Outcome]] = {}
+
+    def of(folder: str) -> list[Outcome]:
+        if folder not in done:
+            given = pictures(folder)
+            with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+                done[folder] = list(pool.map(lambda each: run(studio, *each), given))
+        return done[folder]
+
+    return of
+
+
+@pytest.mark.parametrize("folder", ["corpus", "corpus-hostile"])
+def test_every_picture_becomes_clean_renditions_or_a_code(
+    jail: Jail, outcomes: Callable[[str], list[Outcome]], folder: str, tmp_path: Path
+) -> None:
+    descriptors = len(os.listdir("/proc/self/fd"))
+    given = {path for path, _ in pictures(folder)}
+
+    found = outcomes(folder)
+
+    assert {each.path for each in found} == given
+    assert {each.code for each in found} <= {"", *CODES} - DEFECTS
+    assert [(each.path.name, each.seconds) for each in found if each.seconds > SLOWEST_S] == []
+    assert all([made.name for made in each.rendered.made] == ["display", "share", "thumb"] for each in _good(found))
+    assert children_of(zygote(jail)) == set()
+    assert len(os.listdir("/proc/self/fd")) <= descriptors + 1  # the zygote's own line may be new
+    room = Darkroom(tmp_path)
+    room.jail = jail
+    assert len(room.render(samples.photo((64, 48))).made) == 3
+
+
+def _good(found: list[Outcome]) -> list[Outcome]:
+    return [each for each in found if each.rendered is not None]
+
+
+def test_no_good_picture_is_refused(jail: Jail, outcomes: Callable[[str], list[Outcome]]) -> None:
+    found = outcomes("corpus")
+    refused = [each for each in found if each.code]
+
+    known = {name: code for each in refused if (name := _known(each.path)) and (code := each.code)}
+    surprising = {each.path.name: each.code for each in refused if not _known(each.path) and decodes(jail, each.path)}
+
+    assert [each.path.name for each in refused if each.path.relative_to(SHARED / "corpus").parts[0] in CAMERAS] == []
+    assert surprising == {}
+    assert known == REFUSED
+    assert len(_good(found)) > 0.8 * len(found), Counter(each.code for each in found)
+
+
+def _known(path: Path) -> str | None:
+    return next((name for name in REFUSED if path.name.endswith(name)), None)
+
+
+def decodes(jail: Jail, path: Path) -> bool:
+    """Whether a plain decoder, in a jail like ours, makes a whole picture of it."""
+    fmt = _kind(path)
+    assert fmt is not None
+    source = os.open(path, os.O_RDONLY)
+    try:
+        answer = jail.call("test.plain", source, {"format": fmt.decoder}, jail_limits(LIMITS, threads=True))
+    except Unprocessable:
+        return False
+    finally:
+        os.close(source)
+    return answer.header["decoded"] is True
+
+
+def test_an_independent_judge_finds_nothing_in_what_comes_out(
+    outcomes: Callable[[str], list[Outcome]], tmp_path: Path
+) -> None:
+    """Every fourth picture, both large renditions, against its original: tags, structure, bytes and taint."""
+    if not LEAKCHECK.exists() or shutil.which("exiftool") is None:
+        pytest.skip("needs ../shared/tools/leakcheck.py beside the project, and exiftool")
+    good = _good(outcomes("corpus"))[::4]
+    for each in good:
+        assert each.rendered is not None
+        for made in each.rendered.made[:2]:
+            place = tmp_path / made.name / each.path.relative_to(SHARED / "corpus")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.with_name(f"{place.name}.{made.media_type.partition('/')[2]}").write_bytes(made.body or b"")
+
+    for name in ("display", "share"):
+        judge = [sys.executable, str(LEAKCHECK), "--against", str(SHARED / "corpus"), "--jobs", "2", "--max", "3"]
+        said = subprocess.run([*judge, str(tmp_path / name)], capture_output=True, text=True, check=False)
+        assert said.returncode == 0, said.stdout[-3000:] + said.stderr[-2000:]
+        assert f"clean {len(good)}" in said.stdout

@@ -65,7 +65,7 @@ class Embedded:
         self._relay.poke()
 
     def stop(self, *, drain_s: float = 0.0) -> None:
-        """Take no more; jobs in hand may go on for `drain_s` seconds, then give their lease back. Returns when still."""
+        """Take no more; jobs in hand may go on for `drain_s` seconds, then give their lease back. Ends when still."""
         self._stop.set()
         self._relay.poke()
         self._seat.drain.begin(drain_s)

@@ -147,15 +147,16 @@ def _longer(kind: bytes, extra: bytes) -> Callable[[bytes], bytes]:
         at = stsd.index(kind) - 4
         end = at + struct.unpack_from(">I", stsd, at)[0]
         stsd = stsd[:end] + extra + stsd[end:]
-        for start in {at, 8}:
-            stsd = (
-                stsd[:start]
-                + struct.pack(">I", struct.unpack_from(">I", stsd, start)[0] + len(extra))
-                + stsd[start + 4 :]
-            )
-        return stsd
+        return _resized(stsd, {at, 8}, len(extra))
 
     return change
+
+
+def _resized(stsd: bytes, starts: set[int], more: int) -> bytes:
+    """Boxes that begin there say that they are longer."""
+    for start in starts:
+        stsd = patched(start, struct.pack(">I", struct.unpack_from(">I", stsd, start)[0] + more))(stsd)
+    return stsd
 
 
 def _longer_pps(stsd: bytes) -> bytes:

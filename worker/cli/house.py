@@ -1,4 +1,7 @@
-"""Opens the house for one command, with or without somebody at work in it, and closes it whatever happens."""
+"""Opens the house for one command, with or without somebody at work in it, and closes it whatever happens.
+
+The queue is imported only where somebody works: a command that only looks starts without it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from tasks.app import make_app
-from tasks.embedded import Embedded
-from tasks.relay import Relay
 from worker import logs
 from worker.errors import Unavailable
 from worker.ledger.database import Clock
@@ -43,6 +43,8 @@ def working(house: House, *, jailed: bool = True) -> Iterator[House]:
         with _ringing(house):
             yield house
         return
+    from tasks.embedded import Embedded
+
     if jailed:
         house.jail.start()
     embedded = Embedded(house)
@@ -54,15 +56,11 @@ def working(house: House, *, jailed: bool = True) -> Iterator[House]:
 
 
 @contextlib.contextmanager
-def at_work(*, clock: Clock | None = None, jailed: bool = True) -> Iterator[House]:
-    """`opened` and `working` in one."""
-    with opened(clock=clock) as house, working(house, jailed=jailed):
-        yield house
-
-
-@contextlib.contextmanager
 def _ringing(house: House) -> Iterator[None]:
     """The doorbell of this process: what the command commits is on its way at once, whether a relay runs or not."""
+    from tasks.app import make_app
+    from tasks.relay import Relay
+
     stop = threading.Event()
     relay = Relay(house, make_app(house.settings), interval_s=house.settings.relay_seconds)
     thread = threading.Thread(target=relay.run, args=(stop,), name="relay", daemon=True)

@@ -1,4 +1,7 @@
-"""`mayfly up`, and the parts for many hosts: `worker`, `relay`, `api`."""
+"""`mayfly up`, and the parts for many hosts: `worker`, `relay`, `api`.
+
+Web server and queue are imported by the command that needs them: half a second that no other command waits for.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,7 @@ from typing import Annotated
 
 import typer
 
-from tasks.app import run_relay, run_worker
 from worker import logs
-from worker.api.app import serve
 from worker.cli.house import opened, working
 from worker.cli.terminal import DONE, Terminal
 from worker.errors import UsageRefused
@@ -26,6 +27,8 @@ def up(
 ) -> int:
     """Everything in one process without any server: API, workers, relay. Ends at SIGTERM or Ctrl-C."""
     terminal: Terminal = ctx.obj
+    from worker.api.app import serve
+
     settings = Settings.load()
     if not settings.embedded:
         raise UsageRefused(
@@ -47,12 +50,16 @@ def worker(
     concurrency: Annotated[int | None, typer.Option("-c", "--concurrency", min=1, help="Processes or threads.")] = None,
 ) -> int:
     """One class of workers, fed by the broker. SIGTERM finishes what is in hand; SIGKILL is always safe."""
+    from tasks.app import run_worker
+
     settings = _with_broker()
     return run_worker(settings, _class(work_class), concurrency, build=House.build)
 
 
 def relay() -> int:
     """Ring for what waits, what was lost, and what the dead held. Any number may run."""
+    from tasks.app import run_relay
+
     return run_relay(_with_broker(), build=House.build)
 
 
@@ -61,6 +68,8 @@ def api(
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to listen on.")] = None,
 ) -> int:
     """The HTTP edge alone."""
+    from worker.api.app import serve
+
     terminal: Terminal = ctx.obj
     stop = _stopped_by_signal()
     with opened() as house:

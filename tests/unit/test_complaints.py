@@ -32,6 +32,8 @@ def test_everything_else_is_heard(line: bytes) -> None:
     ("line", "code"),
     [
         (b"max_streams: 17 exceeds max_streams 16", "limits:streams"),
+        (b"[IMGUTILS @ 0x7f] Picture size 16000x16000 exceeds specified max pixel count 40000000", "limits:pixels"),
+        (b"file:x: corrupt input packet in stream 0", "truncated"),
         (b"[mov @ 0x1] moov atom not found", "truncated"),
         (b"[mov @ 0x1] stream 0, offset 0x2110a: partial file", "truncated"),
         (b"[matroska,webm @ 0x1] File ended prematurely at pos. 507 (0x1fb)", "truncated"),

@@ -14,8 +14,11 @@ _HARMLESS = re.compile(rb"\[\w+ @ 0x[0-9a-f]+\] Codec \(\w+\) not on whitelist '
 # First match wins.
 _CODES: tuple[tuple[bytes, str], ...] = (
     (b"exceeds max_streams", "limits:streams"),
+    (b"exceeds specified max pixel count", "limits:pixels"),
     (b"moov atom not found", "truncated"),
     (b"partial file", "truncated"),
+    # A packet is marked so when the file ended before it did.
+    (b"corrupt input packet", "truncated"),
     (b"File ended prematurely", "truncated"),
     (b"End of file", "truncated"),
     (b"not on whitelist", "unsupported_codec"),

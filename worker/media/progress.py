@@ -35,13 +35,12 @@ class Progress:
 
 @dataclass(kw_only=True)
 class Encoded:
-    """What ffmpeg last said of an encoding: frames written, dropped by `-fpsmax`, repeated; seconds of film."""
+    """What ffmpeg last said of an encoding: frames written, dropped by `-fpsmax`, repeated; microseconds of film."""
 
     reached: Callable[[float], None]
     frames: int = 0
     dropped: int = 0
     repeated: int = 0
-    seconds: float = 0.0
     ended: bool = False
 
     @property
@@ -63,8 +62,7 @@ class Encoded:
         elif name == "dup_frames":
             self.repeated = int(value)
         elif name == "out_time_us":
-            self.seconds = int(value) / 1e6
-            self.reached(self.seconds)
+            self.reached(int(value) / 1e6)
 
 
 @dataclass(kw_only=True)

@@ -179,8 +179,6 @@ def _encoded(
     bench.run(argv, original.path, told.line, pixels=clip.pixels)
     if not told.ended or not told.frames:
         raise unprocessable("corrupt")
-    if told.seconds > bench.limits.duration_s + _OVER_S:
-        raise unprocessable("limits:duration")
     settled = Encoded(reached=progress.step(85, 88, expected_s))
     argv = ffmpeg.settle(bench.source(first, "mov"), film, sound=clip.sound_rate > 0)
     bench.run(argv, first, settled.line, pixels=clip.pixels)
@@ -189,7 +187,10 @@ def _encoded(
 
 
 def _counted(bench: _Bench, film: Path, clip: Clip, encoded: Encoded, progress: Progress) -> Counted:
-    """Decode all that was written and hold it against what was read. Raises `Unprocessable` (`truncated`)."""
+    """Decode all that was written and hold it against what was read.
+
+    Raises `Unprocessable`: truncated, limits:duration, and corrupt or decoder_protocol_error where ffmpeg lied.
+    """
     counted = Counted(reached=progress.step(88, 96, clip.duration_s or 60.0))
     sound = clip.sound_rate > 0
     try:
@@ -198,6 +199,8 @@ def _counted(bench: _Bench, film: Path, clip: Clip, encoded: Encoded, progress: 
         raise unprocessable("decoder_protocol_error") from None
     if counted.frames.get(0) != encoded.frames or (sound and not counted.frames.get(1)):
         raise unprocessable("corrupt")
+    if max(counted.ends_s.values()) > bench.limits.duration_s + _OVER_S:
+        raise unprocessable("limits:duration")
     # The last picture of a screen recording may stay for a minute: where every picture came, nothing is lacking.
     whole = clip.frames is not None and encoded.decoded * ffmpeg.thinned(clip) >= clip.frames
     lacking = (clip.duration_s or 0.0) - max(counted.ends_s.values())

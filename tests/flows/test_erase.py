@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import pytest
 
-from storage_backends.keys import Key
-from storage_backends.memory import MemoryStorage
-from storage_backends.storage import Erased, Method, Observation
 from tests import houses, samples
 from worker.errors import HoldActive, NotFound
 from worker.flows.steps import ERASE
 from worker.ledger import events, holds, leases, receipts, tombstones
 from worker.model import ArtifactState, Job, Trigger, UploadState, new_id
 from worker.privacy.receipt import verify
-from worker.wiring import MEDIA, House
+from worker.wiring import House
 
 
 def ready(house: House) -> str:
@@ -161,57 +156,6 @@ def test_a_run_that_breaks_at_any_step_is_made_good_by_the_next(house: House, st
         story = [event.event for event in events.of_upload(tx, upload_id)]
         assert receipts.of_upload(tx, upload_id) is not None
     assert story.count("erased") == 1
-
-
-class LyingStorage(MemoryStorage):
-    """Says that it deleted, and keeps the bytes: what it can still list is not gone."""
-
-    honest = False
-
-    def erase(self, keys: Iterable[Key]) -> Iterator[Erased]:
-        for key in keys:
-            if self.honest:
-                yield from super().erase([key])
-            else:
-                still = any(found.key == key for found in self.list())
-                yield Erased(
-                    key=key,
-                    method=Method.DELETE,
-                    removed=1,
-                    observation=None if still else Observation.LIST_ABSENT,
-                    blocked="still_there" if still else None,
-                )
-
-
-def test_an_acknowledgement_is_no_proof(house: House) -> None:
-    """P4: a place that only says "deleted" blocks the erasure until the copy cannot be found any more."""
-    # Given an upload whose copies lie at a place that lies
-    lying = LyingStorage(MEDIA)
-    shelf = replace(house.shelf, locations={**house.shelf.locations, MEDIA: lying})
-    other = replace(
-        house,
-        shelf=shelf,
-        receive=replace(house.receive, shelf=shelf, refuse=replace(house.receive.refuse, shelf=shelf)),
-        processing=replace(house.processing, shelf=shelf),
-        erasing=replace(house.erasing, shelf=shelf),
-    )
-    upload = houses.receive(other, samples.png())
-
-    # When it is erased, Then it is never called erased while the bytes can be listed
-    other.erasing.begin(upload.id, Trigger.USER)
-    houses.work(other, rounds=4)
-    assert houses.upload_of(other, upload.id).state is UploadState.ERASING
-    (blocked,) = [copy for copy in houses.copies_of(other, upload.id) if copy.state is ArtifactState.BLOCKED]
-    assert blocked.reason == "still_there"
-    with other.ledger.read() as tx:
-        assert receipts.of_upload(tx, upload.id) is None
-
-    # And when it has come to its senses, the same erasure ends with a receipt
-    lying.honest = True
-    with other.ledger.begin() as tx:
-        tx.conn.exec_driver_sql("UPDATE artifacts SET lease_until = NULL, next_attempt_at = delete_at")
-    houses.work(other)
-    assert houses.upload_of(other, upload.id).state is UploadState.ERASED
 
 
 def test_a_receipt_that_was_changed_is_refused(house: House) -> None:

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from storage_backends.keys import Key
 from tests import houses, samples
-from worker.ledger import artifacts, events, holds, leases
+from worker.ledger import artifacts, events, holds, leases, tombstones
 from worker.ledger.clock import ShiftedClock
+from worker.ledger.database import Tx
 from worker.model import ArtifactKind, ArtifactState, UploadState
 from worker.wiring import House
 
@@ -122,3 +123,24 @@ def test_many_sweeps_at_once_erase_each_copy_once(house: House) -> None:
         assert gone == {"gone": 6}
         assert not leases.pending(tx, kinds=("erase",))
     assert houses.files_below(house.settings.home) == []
+
+
+def test_the_ledger_forgets_jobs_after_a_week_and_tombstones_when_no_backup_can_be_older(house: House) -> None:
+    upload_id = ready(house, keep_for=DAY)
+    houses.sweep(later(house, 2 * DAY))
+    with house.ledger.read() as tx:
+        assert tombstones.find(tx, upload_id) is not None
+        assert jobs_done(tx) > 0
+
+    houses.sweep(later(house, 20 * DAY))
+    with house.ledger.read() as tx:
+        assert tombstones.find(tx, upload_id) is not None
+        assert jobs_done(tx) == 0
+
+    houses.sweep(later(house, 70 * DAY))
+    with house.ledger.read() as tx:
+        assert tombstones.find(tx, upload_id) is None
+
+
+def jobs_done(tx: Tx) -> int:
+    return int(tx.conn.exec_driver_sql("SELECT count(*) FROM leases WHERE state = 'done'").scalar_one())

@@ -9,7 +9,7 @@ from datetime import timedelta
 from worker.errors import HoldActive
 from worker.flows.erase import Erase
 from worker.flows.guard import Guard
-from worker.ledger import artifacts, holds, uploads
+from worker.ledger import artifacts, holds, leases, tombstones, uploads
 from worker.ledger.database import Ledger
 from worker.model import Artifact, Trigger, Upload, UploadState
 from worker.retention.policy import Action, Record, decide
@@ -17,6 +17,8 @@ from worker.shelf import Shelf
 
 BATCH = 500
 CLAIM = timedelta(seconds=120)
+# Long enough for an operator to see what became of a job.
+DONE_JOBS_LIVE = timedelta(days=7)
 HELD_LOOK = timedelta(hours=1)
 
 
@@ -44,6 +46,8 @@ class Sweep:
             doomed, spared = self._sort(due)
             copies += len(self.shelf.destroy(doomed, trigger=Trigger.RETENTION))
             kept += spared
+        if not locations:
+            self._tidy()
         return Swept(uploads=begun, copies=copies, kept=kept)
 
     def _end_uploads(self, guard: Guard) -> int:
@@ -59,6 +63,12 @@ class Sweep:
                 except HoldActive:
                     continue
         return begun
+
+    def _tidy(self) -> None:
+        """The ledger's own rows have a last day too: jobs that are done with, tombstones that outlived the backups."""
+        with self.ledger.begin() as tx:
+            leases.prune(tx, before=tx.now - DONE_JOBS_LIVE)
+            tombstones.prune(tx)
 
     def _due_uploads(self) -> list[str]:
         with self.ledger.read() as tx:

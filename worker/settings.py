@@ -14,11 +14,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from worker.errors import UsageRefused
 from worker.model import APP, WorkClass
-from worker.retention.rules import KEEP_FOR_DEFAULT, KEEP_FOR_MOST
+from worker.retention.rules import KEEP_FOR_DEFAULT, KEEP_FOR_LEAST, KEEP_FOR_MOST
 
 PREFIX = "MAYFLY_"
 _NAME = re.compile(r"^[A-Z0-9_]{1,64}$")
@@ -50,16 +59,23 @@ Span = Annotated[timedelta, BeforeValidator(_span)]
 class AppSettings(BaseModel):
     """What one app may ask for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     keep_for: Span = KEEP_FOR_DEFAULT
-    keep_for_most: Span = KEEP_FOR_MOST
+    keep_for_most: Span = Field(default=KEEP_FOR_MOST, validate_default=True)
+
+    @field_validator("keep_for_most")
+    @classmethod
+    def _in_order(cls, most: timedelta, info: ValidationInfo) -> timedelta:
+        keep = info.data.get("keep_for")
+        if keep is not None and not KEEP_FOR_LEAST <= keep <= most <= KEEP_FOR_MOST:
+            raise ValueError("it must not be less than keep_for (1m or more), nor more than 730d")
+        return most
 
 
-class Settings(BaseModel):
-    """Values only; building anything from them is `worker.wiring`'s business."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+class Settings(AppSettings):
+    """Values only; building anything from them is `worker.wiring`'s business. `keep_for` and `keep_for_most` are those
+    of every app that has none of its own."""
 
     home: Path = Path(".mayfly")
     database_url: SecretStr | None = None
@@ -77,8 +93,6 @@ class Settings(BaseModel):
     video_bytes: int = Field(default=2_000_000_000, gt=0)
     video_seconds: int = Field(default=600, gt=0, le=86_400)
     video_threads: int = Field(default=2, gt=0, le=64)
-    keep_for: Span = KEEP_FOR_DEFAULT
-    keep_for_most: Span = KEEP_FOR_MOST
     apps: dict[str, AppSettings] = {}
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     lease_seconds: float = Field(default=30.0, gt=0)
@@ -115,6 +129,8 @@ class Settings(BaseModel):
             if field not in cls.model_fields:
                 called = name if _NAME.match(name) else f"that begins with {PREFIX}"
                 raise UsageRefused(f"unknown setting {called}; the README lists the settings", code="unknown_setting")
+            if field in values:
+                raise UsageRefused(f"{PREFIX}{field.upper()} is set twice, also as a file", code="bad_setting")
             values[field] = _listed(field, content)
         try:
             return cls.model_validate(values)
@@ -126,7 +142,9 @@ class Settings(BaseModel):
 
     def app(self, name: str) -> AppSettings:
         """The limits of one app; the general ones where it has none of its own."""
-        return self.apps.get(name) or AppSettings(keep_for=self.keep_for, keep_for_most=self.keep_for_most)
+        own = self.apps.get(name)
+        given = own.model_dump(include=own.model_fields_set) if own else {}
+        return AppSettings.model_construct(**{"keep_for": self.keep_for, "keep_for_most": self.keep_for_most, **given})
 
     @property
     def embedded(self) -> bool:

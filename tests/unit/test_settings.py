@@ -63,6 +63,34 @@ def test_an_app_has_limits_of_its_own() -> None:
     assert settings.app("other").keep_for == timedelta(days=90)
 
 
+def test_what_an_app_does_not_say_is_the_general_limit() -> None:
+    settings = Settings.load({"MAYFLY_APPS": '{"shop": {"keep_for": "30d"}}', "MAYFLY_KEEP_FOR_MOST": "95d"})
+    assert settings.app("shop").keep_for == timedelta(days=30)
+    assert settings.app("shop").keep_for_most == timedelta(days=95)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"MAYFLY_KEEP_FOR": "731d"},
+        {"MAYFLY_KEEP_FOR": "1s"},
+        {"MAYFLY_KEEP_FOR": "30d", "MAYFLY_KEEP_FOR_MOST": "20d"},
+        {"MAYFLY_KEEP_FOR_MOST": "731d"},
+        {"MAYFLY_APPS": '{"shop": {"keep_for": "30d", "keep_for_most": "1d"}}'},
+    ],
+)
+def test_spans_that_contradict_each_other_are_refused_at_the_start(given: dict[str, str]) -> None:
+    with pytest.raises(UsageRefused) as caught:
+        Settings.load(given)
+    assert caught.value.code == "bad_setting"
+
+
+def test_a_setting_and_its_file_together_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hunter-canary")
+    with pytest.raises(UsageRefused, match="set twice"):
+        Settings.load({"MAYFLY_RECEIPT_KEY": "x", "MAYFLY_RECEIPT_KEY_FILE": str(tmp_path / "secret")})
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("45s", 45), ("2m", 120), ("1h", 3600), ("30d", 2_592_000)])
 def test_spans(text: str, seconds: int) -> None:
     assert parse_span(text).total_seconds() == seconds

@@ -1,0 +1,29 @@
+"""What the README promises of settings is what the code has: each one, and its default."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+from worker.settings import PREFIX, Settings
+
+README = Path(__file__).parents[2] / "README.md"
+ROW = re.compile(rf"^\| `{PREFIX}([A-Z_]+)` \| (.+?) \| (.+?) \|$", re.MULTILINE)
+
+
+def shown(default: object) -> str | None:
+    """A default as a person would set it; None where it is nothing or follows from another setting."""
+    if default is None or default in ((), {}):
+        return None
+    if isinstance(default, timedelta):
+        return f"`{default.days}d`"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+def test_the_readme_lists_every_setting() -> None:
+    rows = {name: default for name, default, _meaning in ROW.findall(README.read_text(encoding="utf-8"))}
+    assert sorted(rows) == sorted(name.upper() for name in Settings.model_fields)
+    for name, field in Settings.model_fields.items():
+        expected = shown(field.default)
+        assert expected is None or rows[name.upper()] == expected, name

@@ -14,6 +14,7 @@ from celery import Celery
 from kombu.entity import Exchange, Queue
 
 from tasks import life, privacy, retention, uploads
+from tasks.broom import Broom
 from tasks.classes import CLASSES, ClassOptions
 from tasks.entrance import ENTRANCES, Entrance, enter
 from tasks.relay import Relay
@@ -196,7 +197,7 @@ def run_worker(
     SIGKILL is safe at any time. A broker that is away is waited for.
     """
     options = CLASSES[work_class]
-    seat = Seat(settings, build, observer=observer)
+    seat = Seat(settings, build, observer=observer, companion=Broom)
     app = make_app(settings, work_class, seat=seat)
     life.attach(app, seat, work_class)
     worker = app.Worker(

@@ -47,6 +47,7 @@ class House(Protocol):
     def erase(self, upload_id: str, job: Job, guard: Guard) -> None: ...
     def erase_subject(self, request_id: str, job: Job, guard: Guard) -> None: ...
     def sweep(self, target: str, job: Job, guard: Guard) -> None: ...
+    def sweep_scratch(self, guard: Guard) -> object: ...
     def give_up(self, job_kind: str, target: str, code: str) -> None: ...
 
     def submit(self, payload: dict[str, Any]) -> None: ...
@@ -86,15 +87,31 @@ class Drain:
         return float(struct.unpack("d", self._page[:])[0])
 
 
-class Seat:
-    """The house of this process, built on first use; after a fork the child builds its own."""
+class Companion(Protocol):
+    """What lives as long as the house of a process does."""
 
-    def __init__(self, settings: Settings, build: Build, *, observer: Observer | None = None) -> None:
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Seat:
+    """The house of this process, built on first use; after a fork the child builds its own, with its companion."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        build: Build,
+        *,
+        observer: Observer | None = None,
+        companion: Callable[[House], Companion] | None = None,
+    ) -> None:
         self.settings = settings
         self.observer = observer
         self.drain = Drain()
         self._build = build
         self._lock = threading.Lock()
+        self._accompany = companion
+        self._companion: Companion | None = None
         self._house: House | None = None
         self._pid = 0
 
@@ -103,13 +120,19 @@ class Seat:
         with self._lock:
             if self._house is None or self._pid != os.getpid():
                 self._house, self._pid = self._build(self.settings), os.getpid()
+                self._companion = self._accompany(self._house) if self._accompany else None
+                if self._companion is not None:
+                    self._companion.start()
             return self._house
 
     def close(self) -> None:
         """Close the house of this process, if it has one; may be called twice."""
         with self._lock:
             house, self._house = self._house, None
+            companion, self._companion = self._companion, None
         if house is not None and self._pid == os.getpid():
+            if companion is not None:
+                companion.stop()
             house.close()
 
     def holder(self) -> str:

@@ -195,9 +195,11 @@ class Shelf:
     ) -> list[Artifact]:
         """Destroy these copies and look again; afterwards each row says `gone`, or `blocked` with the reason.
 
-        May be called any number of times for the same copies. A hold that came in between wins: that copy stays.
+        May be called any number of times for the same copies. A hold that came in between wins: that copy stays. So
+        does a working copy of another host, until a process there destroys it by its row.
         """
-        if not (allowed := self._condemn(doomed, trigger)):
+        near = [artifact for artifact in doomed if artifact.location in self.reachable()]
+        if not (allowed := self._condemn(near, trigger)):
             return []
         step("condemned")
         outcomes = self._erase_by_location(allowed)

@@ -142,7 +142,7 @@ class House:
         self.sweeping.run(guard)
 
     def sweep_scratch(self, guard: Guard) -> Swept:
-        """What runs of this host that were killed left behind in its own scratch place, when it is due."""
+        """What killed runs left behind in the scratch of this host, when it is due: no other host can reach it."""
         return self.sweeping.run(guard, locations=(self.shelf.scratch.name,))
 
     def give_up(self, kind: str, target: str, code: str) -> None:

@@ -158,7 +158,6 @@ def test_due_uploads_are_those_past_their_day_that_nobody_holds(ledger: Ledger) 
 
     with ledger.read() as tx:
         assert uploads.due(tx, 10) == [late.id]
-        assert uploads.emptied(tx, 10) == [begun.id]
         assert uploads.get(tx, young.id).delete_at > tx.now
 
 

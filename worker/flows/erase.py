@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from worker.errors import HoldActive, Unavailable
+from worker.flows import deadlines
 from worker.flows.guard import Guard
 from worker.ledger import artifacts, events, holds, leases, receipts, requests, states, tombstones, uploads
 from worker.ledger.database import Ledger, Tx
-from worker.model import Artifact, ArtifactState, Job, Trigger, Upload, UploadState, WorkClass, new_id
+from worker.model import Artifact, ArtifactKind, ArtifactState, Job, Trigger, Upload, UploadState, WorkClass, new_id
 from worker.privacy.receipt import VERSION, Signer
 from worker.shelf import Shelf
 
@@ -49,23 +50,28 @@ class Erase:
                 requests.link(tx, request_id, upload_id)
             if upload.state is UploadState.ERASED:
                 return upload
-            if upload.state is not UploadState.ERASING:
-                if held := holds.active(tx, upload_id):
-                    raise HoldActive(f"{len(held)} legal hold(s) keep this upload; release them first")
-                detail: dict[str, Any] = {"trigger": trigger.value}
-                if request_id is not None:
-                    detail["request_id"] = request_id
-                upload = states.move_upload(
-                    tx,
-                    upload_id,
-                    to=UploadState.ERASING,
-                    source=upload.state,
-                    raise_fence=True,
-                    actor="erase",
-                    detail=detail,
-                )
-                uploads.describe(tx, upload_id, delete_at=tx.now)
-            return upload
+            return upload if upload.state is UploadState.ERASING else self._hide(tx, upload, trigger, request_id)
+
+    def _hide(self, tx: Tx, upload: Upload, trigger: Trigger, request_id: str | None) -> Upload:
+        if held := holds.active(tx, upload.id):
+            raise HoldActive(f"{len(held)} legal hold(s) keep this upload; release them first")
+        detail: dict[str, Any] = {"trigger": trigger.value}
+        if request_id is not None:
+            detail["request_id"] = request_id
+        hidden = states.move_upload(
+            tx,
+            upload.id,
+            to=UploadState.ERASING,
+            source=upload.state,
+            raise_fence=True,
+            actor="erase",
+            detail=detail,
+        )
+        uploads.describe(tx, upload.id, delete_at=tx.now)
+        # Working copies of other hosts are out of this job's reach: due at once, they go with the next sweep there.
+        live = artifacts.of_upload(tx, upload.id, states=[ArtifactState.PLANNED, ArtifactState.PRESENT])
+        deadlines.rewrite(tx, hidden, [copy for copy in live if copy.kind is ArtifactKind.SCRATCH], actor="erase")
+        return hidden
 
     def run(self, upload_id: str, job: Job, guard: Guard) -> None:
         """Raises `Unavailable` while something still blocks: a writer that has not stopped, a hold placed meanwhile, a

@@ -38,14 +38,20 @@ class Sweep:
     erase: Erase
 
     def run(self, guard: Guard, *, locations: Collection[str] | None = None) -> Swept:
-        """Until nothing is due. May run anywhere, any number at once: rows are claimed."""
+        """Until nothing is due. May run anywhere, any number at once: rows are claimed.
+
+        `locations` limits it to places that only this host reaches. There it also takes the copies of uploads that are
+        being erased, since their own job may run elsewhere, and wakes that job.
+        """
         begun = 0 if locations else self._end_uploads(guard)
         copies = kept = 0
         while due := self._claim(locations or self.shelf.reachable()):
             guard.check()
-            doomed, spared = self._sort(due)
+            doomed, spared = self._sort(due, whole=locations is None)
             copies += len(self.shelf.destroy(doomed, trigger=Trigger.RETENTION))
             kept += spared
+            if locations:
+                self._wake({copy.upload_id for copy in doomed})
         if not locations:
             self._tidy()
         return Swept(uploads=begun, copies=copies, kept=kept)
@@ -78,26 +84,30 @@ class Sweep:
         with self.ledger.begin() as tx:
             return artifacts.claim_due(tx, limit=BATCH, lease=CLAIM, locations=locations)
 
-    def _sort(self, due: list[Artifact]) -> tuple[list[Artifact], int]:
-        """Decide once more, from rules and holds as they are now; what stays is looked at again when it is due."""
+    def _wake(self, upload_ids: Collection[str]) -> None:
+        with self.ledger.begin() as tx:
+            for upload_id in sorted(upload_ids):
+                leases.hurry(tx, "erase", upload_id)
+
+    def _sort(self, due: list[Artifact], *, whole: bool) -> tuple[list[Artifact], int]:
+        """Decide once more, from rules and holds as they are now; what stays is looked at again when it is due.
+
+        `whole`: copies of an upload that is being erased are left to its own job, which waits for writers and seals it.
+        """
         doomed, spared = [], 0
         with self.ledger.begin() as tx:
             owners = {upload_id: uploads.get(tx, upload_id) for upload_id in {copy.upload_id for copy in due}}
             cases = {upload_id: [hold.case_ref for hold in holds.active(tx, upload_id)] for upload_id in owners}
             records = [_record(copy, owners[copy.upload_id]) for copy in due]
             for copy, decision in zip(due, decide(records, holds=cases, now=tx.now), strict=True):
-                if decision.action is Action.ERASE and not _whole(owners[copy.upload_id]):
+                left = whole and owners[copy.upload_id].state is UploadState.ERASING
+                if decision.action is Action.ERASE and not left:
                     doomed.append(copy)
                 else:
                     spared += 1
                     later = tx.now + HELD_LOOK if decision.due_at <= tx.now else decision.due_at
                     artifacts.defer(tx, copy, until=later, reason=decision.reason)
         return doomed, spared
-
-
-def _whole(owner: Upload) -> bool:
-    """Copies of an upload that is being erased belong to its own job, which waits for writers and seals it."""
-    return owner.state is UploadState.ERASING
 
 
 def _record(copy: Artifact, owner: Upload) -> Record:

@@ -82,12 +82,6 @@ def get(tx: Tx, artifact_id: str) -> Artifact:
     return to_artifact(row)
 
 
-def find_by_key(tx: Tx, location: str, key: str) -> Artifact | None:
-    """The copy that lies, or lay, under that key of that location."""
-    row = tx.conn.execute(select(_T).where(_T.c.location == location, _T.c.key == key)).one_or_none()
-    return None if row is None else to_artifact(row)
-
-
 def of_upload(tx: Tx, upload_id: str, *, states: Collection[ArtifactState] | None = None) -> list[Artifact]:
     """The copies of one upload, oldest first."""
     query = select(_T).where(_T.c.upload_id == upload_id)
@@ -170,11 +164,16 @@ def defer(tx: Tx, artifact: Artifact, *, until: datetime, reason: str) -> Artifa
 
 
 def oldest_overdue_seconds(tx: Tx) -> int:
-    """How long the copy that should have been gone first has outlived its last day; 0 when none has. Held ones do not
-    count: they are kept on purpose."""
-    query = select(_T.c.delete_at).where(text(tables.LIVE_ARTIFACT), _T.c.delete_at <= tx.now, ~held(_T.c.upload_id))
-    oldest = tx.conn.execute(query.order_by(_T.c.delete_at).limit(1)).scalar_one_or_none()
-    return 0 if oldest is None else int((tx.now - oldest).total_seconds())
+    """How long what should have been gone first is late, 0 when nothing is: a copy past its last day, or an erasure
+    that has begun and not ended. Held ones do not count: they are kept on purpose."""
+    owners = tables.uploads
+    copies = select(_T.c.delete_at).where(text(tables.LIVE_ARTIFACT), _T.c.delete_at <= tx.now, ~held(_T.c.upload_id))
+    erasures = select(owners.c.state_at).where(text(tables.ERASING_UPLOAD), ~held(owners.c.id))
+    since = [
+        tx.conn.execute(copies.order_by(_T.c.delete_at).limit(1)).scalar_one_or_none(),
+        tx.conn.execute(erasures.order_by(owners.c.state_at).limit(1)).scalar_one_or_none(),
+    ]
+    return max((int((tx.now - each).total_seconds()) for each in since if each is not None), default=0)
 
 
 def counts(tx: Tx) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import or_, select, text, update
 
 from worker.errors import NotFound, StateConflict
 from worker.ledger import events, tables
@@ -62,16 +62,6 @@ def active(tx: Tx, upload_id: str) -> list[Hold]:
     """The active holds of one upload, oldest first."""
     query = select(_T).where(_T.c.upload_id == upload_id, text(tables.ACTIVE_HOLD))
     return [to_hold(row) for row in tx.conn.execute(query.order_by(_T.c.placed_at, _T.c.id))]
-
-
-def all_active(tx: Tx) -> list[Hold]:
-    """Every active hold, oldest first."""
-    query = select(_T).where(text(tables.ACTIVE_HOLD)).order_by(_T.c.placed_at, _T.c.id)
-    return [to_hold(row) for row in tx.conn.execute(query)]
-
-
-def count_active(tx: Tx) -> int:
-    return tx.conn.execute(select(func.count()).select_from(_T).where(text(tables.ACTIVE_HOLD))).scalar_one()
 
 
 def _active_of_case(tx: Tx, upload_id: str, case_ref: str) -> Hold:

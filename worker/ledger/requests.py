@@ -67,18 +67,6 @@ def get(tx: Tx, request_id: str) -> Request:
     return _request(row)
 
 
-def all_open(tx: Tx) -> list[Request]:
-    """Every open request, oldest first."""
-    rows = tx.conn.execute(select(_T).where(text(tables.OPEN_REQUEST)).order_by(_T.c.opened_at, _T.c.id))
-    return [_request(row) for row in rows]
-
-
-def add_counts(tx: Tx, request_id: str, uploads: int = 0, artifacts: int = 0) -> None:
-    """Raise the counts of an open request. Raises `StateConflict` when it is closed."""
-    values = {"uploads": _T.c.uploads + uploads, "artifacts": _T.c.artifacts + artifacts}
-    _change(tx, request_id, values)
-
-
 def link(tx: Tx, request_id: str, upload_id: str) -> None:
     """This upload is covered by the request. May be called again."""
     insert_new(tx, tables.request_uploads, {"request_id": request_id, "upload_id": upload_id})

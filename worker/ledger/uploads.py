@@ -145,13 +145,6 @@ def due(tx: Tx, limit: int) -> list[str]:
     return _ids(tx, query.order_by(_T.c.delete_at).limit(limit))
 
 
-def emptied(tx: Tx, limit: int) -> list[str]:
-    """Ids of uploads that are `erasing` and have no copy left that is not at its end: only the last word is missing."""
-    live = exists().where(tables.artifacts.c.upload_id == _T.c.id, text(tables.LIVE_ARTIFACT))
-    query = select(_T.c.id).where(text(tables.ERASING_UPLOAD), ~live)
-    return _ids(tx, query.order_by(_T.c.state_at).limit(limit))
-
-
 def counts(tx: Tx) -> dict[str, int]:
     """How many uploads stand in each state; a state that none is in is left out."""
     query = select(_T.c.state, func.count().label("n")).group_by(_T.c.state).order_by(_T.c.state)

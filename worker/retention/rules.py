@@ -49,7 +49,8 @@ _DAY = timedelta(days=1)
 # fmt: off
 # Order matters only for reading: exactly one row matches a kind and a state (tests/unit/test_retention.py).
 RULES: tuple[Rule, ...] = (
-    Rule(name="scratch", kind=ArtifactKind.SCRATCH, most=timedelta(hours=1), anchor=Anchor.ARTIFACT_CREATED,
+    Rule(name="scratch", kind=ArtifactKind.SCRATCH, states=frozenset(UploadState) - _ENDING,
+         most=timedelta(hours=1), anchor=Anchor.ARTIFACT_CREATED,
          ground="working copy, needed only while one step runs"),
     Rule(name="original.waiting", kind=ArtifactKind.ORIGINAL, states=_WAITING, most=_DAY,
          anchor=Anchor.ARTIFACT_CREATED, ground="needed to make the renditions; an unfinished upload is not kept"),
@@ -70,7 +71,7 @@ RULES: tuple[Rule, ...] = (
     *(
         Rule(name=f"{kind}.ending", kind=kind, states=_ENDING, most=timedelta(0),
              anchor=Anchor.UPLOAD_STATE_ENTERED, ground="the upload is being erased")
-        for kind in (ArtifactKind.ORIGINAL, ArtifactKind.RENDITION, ArtifactKind.POSTER)
+        for kind in (ArtifactKind.ORIGINAL, ArtifactKind.RENDITION, ArtifactKind.POSTER, ArtifactKind.SCRATCH)
     ),
 )
 # fmt: on

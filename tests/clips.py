@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from tests import boxes
+
 CANARY = "canary-4711"
 LATITUDE, LONGITUDE = "48.8577", "002.2950"
 _SEI = "h264_metadata=sei_user_data=086f3693-b7b3-4f2c-9653-21492feee5b8+{}"
 _H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
-_HEVC = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error", "-tag:v", "hvc1")
-_HDR = ("-color_primaries", "bt2020", "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc")
+HEVC = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error", "-tag:v", "hvc1")
+HDR = ("-color_primaries", "bt2020", "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc")
 
 
 def ffmpeg(*args: str | Path) -> None:
@@ -91,7 +93,7 @@ def mov(folder: Path, *, seconds: float = 2, canary: str | None = None) -> Path:
 
 
 def rotated(folder: Path, *, degrees: int = 90, seconds: float = 1) -> Path:
-    """A clip that was filmed upright: the left half is red as stored, and a display matrix turns it."""
+    """A clip whose display matrix turns it clockwise; as stored, its left half is red and its right half blue."""
     stored = _made(
         folder / "stored.mp4",
         *colour("red", "160x180", seconds=seconds),
@@ -99,7 +101,8 @@ def rotated(folder: Path, *, degrees: int = 90, seconds: float = 1) -> Path:
         *("-filter_complex", "[0][1]hstack", *_H264),
     )
     target = folder / f"rotated-{degrees}.mp4"
-    return _made(target, "-i", stored, "-c", "copy", "-metadata:s:v", f"rotate={degrees}")
+    # ffmpeg counts the other way round.
+    return _made(target, "-i", stored, "-c", "copy", "-metadata:s:v", f"rotate={360 - degrees}")
 
 
 def crowded(folder: Path, *, canary: str | None = None) -> Path:
@@ -129,13 +132,13 @@ def crowded(folder: Path, *, canary: str | None = None) -> Path:
 
 
 def hevc(folder: Path, *, seconds: float = 1, size: str = "320x180") -> Path:
-    return _made(folder / "hevc.mp4", *picture(size, seconds=seconds), *tone(seconds), *_HEVC, "-c:a", "aac")
+    return _made(folder / "hevc.mp4", *picture(size, seconds=seconds), *tone(seconds), *HEVC, "-c:a", "aac")
 
 
 def hdr(folder: Path, *, seconds: float = 1, size: str = "320x180", rate: str = "30") -> Path:
     """Ten bit, HLG, BT.2020: what phones call HDR."""
     target = folder / "hdr.mov"
-    return _made(target, *picture(size, rate, seconds), *_HEVC, "-pix_fmt", "yuv420p10le", *_HDR)
+    return _made(target, *picture(size, rate, seconds), *HEVC, "-pix_fmt", "yuv420p10le", *HDR)
 
 
 def webm(folder: Path, *, seconds: float = 1, canary: str | None = None) -> Path:
@@ -183,6 +186,50 @@ def uneven(folder: Path) -> Path:
 
 def fast(folder: Path, *, seconds: float = 1) -> Path:
     return _made(folder / "fast.mp4", *picture(rate="60", seconds=seconds), *_H264)
+
+
+def pal(folder: Path) -> Path:
+    """50 frames a second, of which every second one makes an even film."""
+    return _made(folder / "pal.mp4", *picture(rate="50", seconds=1), *_H264)
+
+
+def slow(folder: Path) -> Path:
+    """One frame a second: its decoder runs seconds ahead of its picture."""
+    return _made(folder / "slow.mp4", *picture(rate="1", seconds=4), *_H264, "-preset", "medium")
+
+
+def gaps(folder: Path) -> Path:
+    """Two seconds at full pace, then a frame in three seconds."""
+    pick = "select='lt(n,50)+not(mod(n,75))'"
+    return _made(folder / "gaps.mp4", *picture(seconds=12), "-vf", pick, "-fps_mode", "vfr", *_H264)
+
+
+def held(folder: Path, *, seconds: int = 9) -> Path:
+    """A screen recording whose last picture stays: the file is longer than the time between its frames."""
+    pick = "select='lt(n,26)+eq(n,28)'"
+    film = _made(folder / "moving.mp4", *picture(seconds=2), "-vf", pick, "-fps_mode", "vfr", *_H264)
+    tables = "moov/trak/mdia/minf/stbl/stts"
+    body = boxes.changed(film.read_bytes(), tables, lambda stts: _last_held(stts, seconds * 12_800))
+    for path, at, value in (
+        ("moov/trak/mdia/mdhd", 16, (seconds + 1) * 12_800),
+        ("moov/trak/tkhd", 20, (seconds + 1) * 1000),
+        ("moov/trak/edts/elst", 8, (seconds + 1) * 1000),
+        ("moov/mvhd", 16, (seconds + 1) * 1000),
+    ):
+        body = boxes.changed(body, path, boxes.patched(at, value.to_bytes(4, "big")))
+    target = folder / "held.mp4"
+    target.write_bytes(body)
+    return target
+
+
+def _last_held(stts: bytes, ticks: int) -> bytes:
+    """Another duration for the last sample alone."""
+    runs = stts[8:]
+    count = int.from_bytes(runs[-8:-4], "big")
+    last = (1).to_bytes(4, "big") + ticks.to_bytes(4, "big")
+    others = runs[:-8] + ((count - 1).to_bytes(4, "big") + runs[-4:] if count > 1 else b"")
+    rows = others + last
+    return stts[:4] + (len(rows) // 8).to_bytes(4, "big") + rows
 
 
 def sized(folder: Path, size: str, *, seconds: float = 0.4) -> Path:
@@ -238,6 +285,10 @@ GOOD: dict[str, Callable[[Path], Path]] = {
     "interlaced": interlaced,
     "uneven": uneven,
     "fast": fast,
+    "pal": pal,
+    "slow": slow,
+    "gaps": gaps,
+    "held": held,
     "odd": lambda folder: sized(folder, "321x181"),
     "stretched": stretched,
     "trimmed": trimmed,

@@ -222,12 +222,23 @@ def _wide(picture: Any, clip: Clip, width: int, height: int) -> Any:
     )
 
 
+# Nits of white paper in HDR (ITU-R BT.2408), and the brightest light that phones master for, in multiples of it.
+_WHITE, _PEAK = 203, round(1_000 / 203, 2)
+
+
 def _bright(picture: Any, clip: Clip, width: int, height: int) -> Any:
-    """HDR (PQ, HLG): to linear light, to BT.709 primaries, then the highlights are rolled off."""
+    """HDR (PQ, HLG): to linear light, to BT.709 primaries, then the highlights are rolled off.
+
+    Faces and walls stay as bright as they were; what is above them, up to the brightest that phones film, is pressed.
+    """
     linear = picture.filter(
-        "zscale", w=width, h=height, f="bicubic", t="linear", npl="203", pin="2020", min="2020_ncl", tin=clip.transfer
+        "zscale", w=width, h=height, f="bicubic", t="linear", npl=_WHITE, pin="2020", min="2020_ncl", tin=clip.transfer
     )
-    toned = linear.filter("format", "gbrpf32le").filter("zscale", p="709").filter("tonemap", "hable", desat="0")
+    toned = (
+        linear.filter("format", "gbrpf32le")
+        .filter("zscale", p="709")
+        .filter("tonemap", "mobius", desat="0", peak=_PEAK)
+    )
     return toned.filter("zscale", t="709", m="709", r="tv")
 
 

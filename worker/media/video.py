@@ -99,25 +99,38 @@ def render_video(
     on_progress: Callable[[int], None],
     cancelled: Callable[[], bool],
 ) -> Rendered:
-    """`video`, `poster` and `thumb` of a clip; files lie in `room`. `on_progress` hears whole percentages.
+    """`video`, `poster` and `thumb` of a clip; the film lies in `room`. `on_progress` hears whole percentages.
 
     Raises `Unprocessable` with a code of the list, `Cancelled`, and `Unavailable` (`disk_full`, `ffmpeg_missing`).
     """
     ends_at = time.monotonic() + DEADLINE_S
     bench = _Bench(jail=jail, room=room, limits=limits, threads=threads, ends_at=ends_at, cancelled=cancelled, used=[])
-    progress = Progress(tell=on_progress)
-    original = bench.source(source, fmt.decoder)
-    told = ffprobe.parse(bench.run(ffmpeg.probe(original), source, None, pixels=limits.video_pixels).stdout)
-    clip = ffprobe.judge(told, limits)
+    try:
+        return _rendered(bench, bench.source(source, fmt.decoder), fmt.media_type, Progress(tell=on_progress))
+    except BaseException:
+        (room / _FILM).unlink(missing_ok=True)
+        raise
+    finally:
+        for name in (_FIRST, _POSTER):
+            (room / name).unlink(missing_ok=True)
+
+
+# What lies in the room: the first pass until the second is through, the film, and the frame of the poster.
+_FIRST, _FILM, _POSTER = "first.mp4", "video.mp4", "poster.png"
+
+
+def _rendered(bench: _Bench, original: Source, media_type: str, progress: Progress) -> Rendered:
+    read = bench.run(ffmpeg.probe(original), original.path, None, pixels=bench.limits.video_pixels)
+    told = ffprobe.parse(read.stdout)
+    clip = ffprobe.judge(told, bench.limits)
     size = fitted(clip)
     film, encoded = _encoded(bench, original, clip, size, progress)
     counted = _counted(bench, film, clip, encoded, progress)
-    still = render_frame(jail, _still(bench, film, size, encoded.frames), limits)
+    still = render_frame(bench.jail, _still(bench, film, size, encoded.frames), bench.limits)
     progress.at(100)
     duration_ms = round(1000 * counted.ends_s[0])
-    made = (_film(film, size, duration_ms), *still.made)
     facts = Facts(
-        media_type=fmt.media_type,
+        media_type=media_type,
         width=clip.width,
         height=clip.height,
         frames=counted.frames[0],
@@ -128,7 +141,7 @@ def render_video(
     )
     return Rendered(
         facts=facts,
-        made=made,
+        made=(_film(film, size, duration_ms), *still.made),
         cpu_s=still.cpu_s + sum(each.cpu_s for each in bench.used),
         peak_rss=max(still.peak_rss, *(each.peak_rss for each in bench.used)),
     )
@@ -172,7 +185,7 @@ def _encoded(
     bench: _Bench, original: Source, clip: Clip, size: tuple[int, int], progress: Progress
 ) -> tuple[Path, Encoded]:
     """The settled film, and what was said of its encoding."""
-    first, film = bench.room / "first.mp4", bench.room / "video.mp4"
+    first, film = bench.room / _FIRST, bench.room / _FILM
     expected_s = clip.duration_s or 60.0
     told = Encoded(reached=progress.step(0, 85, expected_s))
     argv = ffmpeg.encode(original, clip, size, first, preset=preset(clip, size, bench.limits.duration_s))
@@ -211,7 +224,7 @@ def _counted(bench: _Bench, film: Path, clip: Clip, encoded: Encoded, progress: 
 
 def _still(bench: _Bench, film: Path, size: tuple[int, int], frames: int) -> Path:
     """A picture that stands for the film, as PNG in the room; a bright one where there is any."""
-    target = bench.room / "poster.png"
+    target = bench.room / _POSTER
     source = bench.source(film, "mov")
     every = max(1, min(frames, _POSTER_FRAMES) // ffmpeg.STILLS)
     for darkest in (_DARK, None):

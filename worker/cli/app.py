@@ -23,22 +23,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS: dict[str, Callable[..., int]] = {
-    "demo": demo.demo,
-    "process": process.process,
-    "show": show.show,
-    "up": parts.up,
-    "worker": parts.worker,
-    "relay": parts.relay,
-    "api": parts.api,
-    "status": status.status,
-    "sweep": sweep.sweep,
-    "erase": erase.erase,
-    "verify": receipts.verify,
-    "doctor": doctor.doctor,
+# Each with the line that stands for it in the list of commands; what it does in full is the function's own text.
+COMMANDS: dict[str, tuple[Callable[..., int], str]] = {
+    "demo": (demo.demo, "A photo and a video, from upload to observed erasure."),
+    "process": (process.process, "Files in, clean renditions out: the main job."),
+    "show": (show.show, "One upload: state, copies, last days, events."),
+    "up": (parts.up, "Everything in one process, without any server."),
+    "worker": (parts.worker, "One class of workers, fed by the broker."),
+    "relay": (parts.relay, "Rings for what waits, got lost, or was left."),
+    "api": (parts.api, "The HTTP edge alone."),
+    "status": (status.status, "Queues, leases, dead letters, what is overdue."),
+    "sweep": (sweep.sweep, "Erase what is due."),
+    "erase": (erase.erase, "Erase a person or an upload, to the receipt."),
+    "verify": (receipts.verify, "Check a receipt offline."),
+    "doctor": (doctor.doctor, "Check every dependency; strip and erase live."),
 }
-for name, command in COMMANDS.items():
-    app.command(name)(command)
+for name, (command, line) in COMMANDS.items():
+    app.command(name, short_help=line)(command)
 dead = typer.Typer(no_args_is_help=True, help="Dead letters: what failed for good, and trying it again.")
 dead.command("list")(status.dead_list)
 dead.command("requeue")(status.dead_requeue)
@@ -78,7 +79,7 @@ def run(argv: Sequence[str]) -> int:
         terminal.error(error)
         return WRONG_USAGE if isinstance(error, UsageRefused) else REFUSED
     except (typer.Abort, KeyboardInterrupt):
-        terminal.error(Unavailable("stopped; what was begun goes on at the next start", code="interrupted"))
+        terminal.error(Unavailable("stopped; what was taken in is kept, and mayfly up goes on with it", code="interrupted"))
         return INTERRUPTED
     except OSError as error:
         terminal.error(_system_error(error))

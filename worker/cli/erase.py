@@ -21,9 +21,9 @@ LONGEST_S = 600.0
 
 def erase(
     ctx: typer.Context,
-    subject: Annotated[str | None, typer.Option(help="Erase everything of this person.")] = None,
-    upload: Annotated[str | None, typer.Option(help="Erase this upload.")] = None,
-    app: Annotated[str, typer.Option(help="The app backend.")] = "default",
+    subject: Annotated[str | None, typer.Option(metavar="ID", help="Erase everything of this person.")] = None,
+    upload: Annotated[str | None, typer.Option(metavar="ID", help="Erase this upload.")] = None,
+    app: Annotated[str, typer.Option(metavar="NAME", help="The app backend.")] = "default",
 ) -> int:
     """Destroy every copy, look that it is gone, and write the receipt."""
     terminal: Terminal = ctx.obj

@@ -46,7 +46,9 @@ def up(
 
 
 def worker(
-    work_class: Annotated[str, typer.Option("--class", help="image, video, partner, lifecycle or control.")],
+    work_class: Annotated[
+        str, typer.Option("--class", metavar="CLASS", help="image, video, partner, lifecycle or control.")
+    ],
     concurrency: Annotated[int | None, typer.Option("-c", "--concurrency", min=1, help="Processes or threads.")] = None,
 ) -> int:
     """One class of workers, fed by the broker. SIGTERM finishes what is in hand; SIGKILL is always safe."""

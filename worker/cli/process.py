@@ -25,12 +25,20 @@ from worker.wiring import House
 
 def process(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="Photos and videos.", show_default=False, readable=False)],
-    subject: Annotated[str, typer.Option(help="Whose they are; kept only as a keyed hash.", show_default=False)],
-    purpose: Annotated[list[str] | None, typer.Option(help="display, sharing; both by default.")] = None,
-    app: Annotated[str, typer.Option(help="The app backend they came from.")] = "default",
-    keep_for: Annotated[str | None, typer.Option(help="How long, such as 30d; 90d by default.")] = None,
-    declared_type: Annotated[str | None, typer.Option("--type", help="Media type that the app declared.")] = None,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Photos and videos.", show_default=False, readable=False)
+    ],
+    subject: Annotated[
+        str, typer.Option(metavar="ID", help="Whose they are; kept only as a keyed hash.", show_default=False)
+    ],
+    purpose: Annotated[
+        list[str] | None, typer.Option(metavar="PURPOSE", help="display, sharing; both by default.")
+    ] = None,
+    app: Annotated[str, typer.Option(metavar="NAME", help="The app backend they came from.")] = "default",
+    keep_for: Annotated[str | None, typer.Option(metavar="SPAN", help="How long, such as 30d; 90d by default.")] = None,
+    declared_type: Annotated[
+        str | None, typer.Option("--type", metavar="TYPE", help="Media type that the app declared.")
+    ] = None,
 ) -> int:
     """Take files through everything: jail, strip, proof, renditions, and the last day of each copy."""
     terminal: Terminal = ctx.obj

@@ -15,8 +15,10 @@ from worker.settings import Settings
 
 def verify(
     ctx: typer.Context,
-    receipt: Annotated[Path, typer.Argument(help="A receipt file.", readable=False)],
-    public_key: Annotated[Path | None, typer.Option(help="PEM file; this home's own key by default.")] = None,
+    receipt: Annotated[Path, typer.Argument(metavar="RECEIPT", help="A receipt file.", readable=False)],
+    public_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM file; this home's own key by default.")
+    ] = None,
 ) -> int:
     """Say whether a receipt is whole and signed by the key."""
     terminal: Terminal = ctx.obj

@@ -15,7 +15,9 @@ from worker.ledger import uploads
 from worker.model import is_id
 
 
-def show(ctx: typer.Context, upload_id: Annotated[str, typer.Argument(help="upl_…")]) -> int:
+def show(
+    ctx: typer.Context, upload_id: Annotated[str, typer.Argument(metavar="UPLOAD_ID", help="upl_ and 32 digits.")]
+) -> int:
     """State, copies, last days and events of one upload."""
     terminal: Terminal = ctx.obj
     if not is_id(upload_id, "upl"):

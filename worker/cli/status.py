@@ -92,7 +92,9 @@ def dead_list(ctx: typer.Context) -> int:
     return DONE
 
 
-def dead_requeue(ctx: typer.Context, job_id: Annotated[str, typer.Argument(help="job_…")]) -> int:
+def dead_requeue(
+    ctx: typer.Context, job_id: Annotated[str, typer.Argument(metavar="JOB_ID", help="job_ and 32 digits.")]
+) -> int:
     """Try a dead job again, from the start."""
     terminal: Terminal = ctx.obj
     if not is_id(job_id, "job"):

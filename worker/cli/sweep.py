@@ -21,7 +21,9 @@ LONGEST_S = 3600.0
 
 def sweep(
     ctx: typer.Context,
-    as_of: Annotated[str | None, typer.Option(help="As if it were this time (ISO 8601); embedded mode only.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="As if it were this time (ISO 8601); embedded mode only.")
+    ] = None,
 ) -> int:
     """Erase what is due, look that it is gone, and say what is left."""
     terminal: Terminal = ctx.obj

@@ -21,7 +21,9 @@ def refusal(error: typer.TyperException) -> UsageRefused:
     """The error for what the parser found, by the kind of its exception."""
     kind = type(error).__name__
     param = getattr(error, "param", None)
-    name = param.opts[0] if param is not None and getattr(param, "opts", None) else ""
+    name = str((getattr(param, "opts", None) or [""])[0])
+    if not name.startswith("-"):
+        name = str(getattr(param, "metavar", None) or name).rstrip(".")
     if kind == "NoSuchOption":
         return UsageRefused(_no_such_option(error), code="unknown_option")
     if kind == "MissingParameter":

@@ -73,6 +73,7 @@ def test_a_degraded_jail_is_shown(tmp_path: Path) -> None:
     with running(tmp_path / "home", "api", "--port", "0", settings={"MAYFLY_JAIL": "degraded"}) as started:
         url = address(started.says("http://"))
         assert get(f"{url}/readyz")[1]["status"] == "degraded"
+        assert started.err[0].endswith("[jail_degraded]\n")
 
 
 @pytest.mark.parametrize("part", ["api", "up"])

@@ -19,6 +19,8 @@ from PIL import Image
 from tests import clips, samples
 from tests.commands import Ran, mayfly
 from tests.houses import files_below
+from worker.ledger import holds
+from worker.ledger.database import Ledger
 
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "corpus"
 REAL = {
@@ -197,6 +199,28 @@ def test_sweep_as_of_erases_what_is_due_by_then(tmp_path: Path) -> None:
     assert ran.document["as_of"].startswith("2099-01-01T00:00")
     assert (ran.document["uploads_erased"], ran.document["artifacts_gone"]) == (1, 3)
     assert files_below(home) == []
+
+
+@pytest.mark.slow
+def test_what_a_hold_keeps_is_said_and_kept(tmp_path: Path) -> None:
+    photo, home = tmp_path / "photo.jpg", tmp_path / "home"
+    photo.write_bytes(samples.photo())
+    upload = mayfly(home, "process", photo, photo, "--subject", "anna", "--json").document["uploads"][0]["upload_id"]
+    ledger = Ledger(f"sqlite:///{home / 'ledger.db'}")
+    with ledger.begin() as tx:
+        holds.place(tx, upload_id=upload, case_ref="AZ-1", reason="evidence", authority="court")
+    ledger.close()
+
+    refused = mayfly(home, "erase", "--upload", upload)
+    assert (refused.status, refused.code, refused.out) == (1, "hold_active", "")
+    partly = mayfly(home, "erase", "--subject", "anna", "--json")
+    assert (partly.status, partly.code) == (1, "hold_active")
+    assert (partly.document["state"], partly.document["uploads"]) == ("partially_completed", 1)
+    later = mayfly(home, "sweep", "--as-of", "2099-01-01", "--json")
+    assert (later.status, later.document["oldest_overdue_seconds"]) == (0, 0)
+    shown = mayfly(home, "show", upload, "--json").document
+    assert (shown["state"], [hold["case"] for hold in shown["holds"]]) == ("ready", ["AZ-1"])
+    assert len(files_below(home)) == 3
 
 
 @pytest.mark.slow

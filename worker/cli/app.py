@@ -79,7 +79,9 @@ def run(argv: Sequence[str]) -> int:
         terminal.error(error)
         return WRONG_USAGE if isinstance(error, UsageRefused) else REFUSED
     except (typer.Abort, KeyboardInterrupt):
-        terminal.error(Unavailable("stopped; what was taken in is kept, and mayfly up goes on with it", code="interrupted"))
+        terminal.error(
+            Unavailable("stopped; what was taken in is kept, and mayfly up goes on with it", code="interrupted")
+        )
         return INTERRUPTED
     except OSError as error:
         terminal.error(_system_error(error))

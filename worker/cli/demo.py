@@ -12,7 +12,7 @@ from worker.cli.erase import erase_subject
 from worker.cli.house import opened, working
 from worker.cli.process import read_chunks
 from worker.cli.progress import Bars, finish
-from worker.cli.terminal import DONE, REFUSED, Terminal, counted, field, place
+from worker.cli.terminal import DONE, REFUSED, Terminal, counted, field, near, place
 from worker.ledger import artifacts
 from worker.model import Artifact, NewUpload, Purpose, new_id
 from worker.privacy.subject import subject_key
@@ -29,6 +29,13 @@ def demo(ctx: typer.Context) -> int:
     # A fresh made-up person each run: what other runs left in this home is not touched.
     person = new_id("upl")
     with opened() as house, working(house):
+        if not terminal.json:
+            where = near(str(house.settings.home.absolute()))
+            terminal.out.print(
+                f"a made-up person uploads two files that tell too much; all of it is real work in {where}",
+                markup=False,
+                soft_wrap=True,
+            )
         ids = _process(house, terminal, person)
         documents = [views.upload_document(house, upload_id) for upload_id in ids]
         if not terminal.json:

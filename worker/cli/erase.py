@@ -101,7 +101,7 @@ def erase_upload(house: House, upload_id: str) -> dict[str, Any]:
 
 def _written(house: House, receipt: receipts.Receipt) -> Path:
     """The receipt as a file in the home; the ledger keeps the original."""
-    folder = house.settings.home / "receipts"
+    folder = house.settings.home.absolute() / "receipts"
     folder.mkdir(mode=0o700, exist_ok=True)
     public = folder / "public_key.pem"
     public.write_bytes(house.signer.public_pem())

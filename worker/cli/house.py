@@ -6,6 +6,7 @@ The queue is imported only where somebody works: a command that only looks start
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,11 +28,18 @@ def opened(*, clock: Clock | None = None, settings: Settings | None = None) -> I
     settings = settings or Settings.load()
     quiet = "error" if settings.embedded else "warning"
     logs.configure(settings.log_level if "log_level" in settings.model_fields_set else quiet)
+    warn_if_degraded(settings)
     house = House.build(settings, clock=clock)
     try:
         yield house
     finally:
         house.close()
+
+
+def warn_if_degraded(settings: Settings) -> None:
+    """A jail with missing walls is set by hand, and shown by every command."""
+    if settings.jail != "required":
+        print("mayfly: the jail is degraded; set MAYFLY_JAIL=required [jail_degraded]", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from worker import logs
-from worker.cli.house import opened, working
+from worker.cli.house import opened, warn_if_degraded, working
 from worker.cli.terminal import DONE, Terminal
 from worker.errors import UsageRefused
 from worker.model import WorkClass
@@ -112,6 +112,7 @@ def _class(word: str) -> WorkClass:
 def _with_broker() -> Settings:
     settings = Settings.load()
     logs.configure(settings.log_level)
+    warn_if_degraded(settings)
     if settings.broker_url is None:
         raise UsageRefused("set MAYFLY_BROKER_URL, such as redis://host:6379/0; or use `mayfly up`", code="no_broker")
     return settings

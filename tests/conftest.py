@@ -1,4 +1,4 @@
-"""What every test may ask for: throw-away servers, and a fresh ledger on SQLite and on PostgreSQL."""
+"""What every test may ask for: throw-away servers, a fresh ledger on SQLite and on PostgreSQL, a house, a jail."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests import darkroom as darkrooms
-from tests import servers
+from tests import houses, servers
 from tests.darkroom import Darkroom
 from worker.ledger.database import Ledger
+from worker.media.jail import Jail
+from worker.wiring import House
 
 _NUMBERS = itertools.count(1)
 _TEMPLATE = "mayfly_template"
@@ -25,6 +27,23 @@ def _clean_environment() -> Iterator[None]:
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("MAYFLY_")}
     yield
     os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def jail() -> Iterator[Jail]:
+    """One jail to share: its self-test takes a second or two."""
+    made = Jail()
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path, jail: Jail) -> Iterator[House]:
+    """A fresh house, with nobody at work in it."""
+    made = houses.build(tmp_path / "home", jail=jail)
+    yield made
+    made.ledger.close()
 
 
 @pytest.fixture(scope="session")

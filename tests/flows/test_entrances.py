@@ -180,8 +180,8 @@ def test_the_place_in_the_intake_is_a_key_like_any_other() -> None:
     assert Key.parse(intake_key("shop", new_id("upl"))).retention_class == "intake"
 
 
-def test_an_operator_tries_a_failed_upload_again(house: House) -> None:
-    # Given an upload that failed because its worker stumbled three times
+def stumbled(house: House) -> str:
+    """The id of an upload that failed because its worker stumbled three times."""
     upload = houses.receive(house, samples.png())
 
     def stumble(_job: object, step: str) -> None:
@@ -192,32 +192,31 @@ def test_an_operator_tries_a_failed_upload_again(house: House) -> None:
         houses.work(house, observe=stumble)
         with house.ledger.begin() as tx:
             leases.hurry(tx, "process", upload.id)
+    assert houses.upload_of(house, upload.id).state is UploadState.FAILED
+    return upload.id
+
+
+def only_letter(house: House) -> str:
     with house.ledger.read() as tx:
         (letter,) = leases.dead(tx)
+    return letter.job_id
 
-    # When the operator tries it again, Then it ends ready
-    house.requeue(letter.job_id)
+
+def test_an_operator_tries_a_failed_upload_again(house: House) -> None:
+    upload_id = stumbled(house)
+
+    house.requeue(only_letter(house))
     houses.work(house)
-    assert houses.upload_of(house, upload.id).state is UploadState.READY
+
+    assert houses.upload_of(house, upload_id).state is UploadState.READY
 
 
 def test_a_file_that_is_too_old_is_not_tried_again(house: House) -> None:
-    upload = houses.receive(house, samples.png())
-
-    def stumble(_job: object, step: str) -> None:
-        if step == "fetched":
-            raise RuntimeError("no luck")
-
-    for _ in range(3):
-        houses.work(house, observe=stumble)
-        with house.ledger.begin() as tx:
-            leases.hurry(tx, "process", upload.id)
+    upload_id = stumbled(house)
     after = houses.at(house, ShiftedClock(by=2 * DAY))
-    with after.ledger.read() as tx:
-        (letter,) = leases.dead(tx)
 
     with pytest.raises(StateConflict) as old:
-        after.requeue(letter.job_id)
+        after.requeue(only_letter(after))
 
     assert old.value.code == "too_old"
-    assert houses.upload_of(house, upload.id).state is UploadState.FAILED
+    assert houses.upload_of(house, upload_id).state is UploadState.FAILED

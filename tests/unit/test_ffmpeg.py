@@ -229,7 +229,7 @@ def _plain(folder: Path, name: str) -> list[str]:
     (folder / "out").mkdir()
     clips.mp4(folder)
     other = folder / "other.mp4"
-    how = ("-movflags", "frag_keyframe+empty_moov+default_base_moof+global_sidx")
+    how = ("-movflags", "frag_keyframe+empty_moov+default_base_moof+global_sidx") if name == "dash" else ()
     clips.ffmpeg(
         "-i",
         folder / "clip.mp4",

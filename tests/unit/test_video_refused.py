@@ -134,23 +134,11 @@ def test_the_workshop_itself_reaches_nothing_from_it(room: Cinema, tmp_path: Pat
     text = hostile_clips.follower(tmp_path, name, other)
     text.write_bytes(cover + text.read_bytes())
 
-    for fmt in ("mp4", "mkv"):
+    for fmt in map(format_named, ("mp4", "mkv")):
         place = room.room()
         with pytest.raises(Unprocessable):
-            video.render_video(
-                room.jail, text, place, video_format(fmt), LIMITS,
-                threads=2, on_progress=lambda _percent: None, cancelled=lambda: False,
-            )  # fmt: skip
+            room.studio().render(text, fmt, place, lambda _percent: None, lambda: False)
         assert list(place.iterdir()) == []
-
-
-def video_format(name: str) -> video.Format:
-    return video.Format(
-        name=name, media_type="video/mp4", work_class="video", decoder=_DEMUXERS[name], declared=frozenset()
-    )
-
-
-_DEMUXERS = {"mp4": "mov", "mkv": "matroska"}
 
 
 def test_cancelling_ends_the_tool_within_a_second(room: Cinema, long: Path) -> None:

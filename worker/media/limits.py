@@ -53,10 +53,11 @@ class MediaLimits:
 
     @property
     def image_cpu_s(self) -> int:
-        """`RLIMIT_CPU` of a picture's child, in seconds."""
-        return 8 + self.pixels // 4_000_000
+        """`RLIMIT_CPU` of a picture's child, in seconds: 64 megapixels take 4 s, 400 over all frames some 30 s."""
+        return 8 + self.pixels // 4_000_000 + self.frame_pixels // 25_000_000
 
     @property
     def image_wall_s(self) -> float:
-        """Deadline of a picture's child: a loaded host may give it a quarter of a processor."""
-        return 4.0 * self.image_cpu_s
+        """Deadline of a picture's child (50 s by default): before the limit of its task, for it must be the first to
+        end it, with a code."""
+        return 1.25 * self.image_cpu_s

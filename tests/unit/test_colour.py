@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from tests import pieces, samples
 from tests.darkroom import Darkroom, near, opened, rendition
 from worker.media import colour
+from worker.media.scale import shrink
 
 PATCH = (180, 60, 60)
 
@@ -115,8 +117,6 @@ def test_sixteen_bits_are_scaled_and_not_clipped(darkroom: Darkroom) -> None:
 
 
 def test_sixteen_bit_colour_and_alpha_are_kept(darkroom: Darkroom) -> None:
-    import zlib
-
     row = b"".join(part.to_bytes(2, "big") for part in (0xB4B4, 0x3C3C, 0x3C3C, 0x8080)) * 16
     pixels = zlib.compress((b"\0" + row) * 16)
     data = pieces.PNG + pieces.header(16, 16, depth=16, colour=6)
@@ -182,6 +182,16 @@ def test_alpha_is_kept_and_what_lies_under_it_is_not(darkroom: Darkroom) -> None
     assert max(opened(rendition(rendered, "display")).crop((0, 0, 76, 160)).convert("RGB").tobytes()) <= 8
 
 
+def test_colour_that_a_profile_put_under_alpha_is_made_black() -> None:
+    """Opening premultiplies and so clears it; what a conversion makes of black afterwards must go too."""
+    picture = Image.new("RGBA", (2, 1), (10, 20, 30, 0))
+    picture.putpixel((1, 0), (10, 20, 30, 1))
+
+    made = colour.without_hidden(picture)
+
+    assert [made.getpixel((x, 0)) for x in (0, 1)] == [(0, 0, 0, 0), (10, 20, 30, 1)]
+
+
 def test_a_shrunk_edge_does_not_show_what_lay_under_alpha(darkroom: Darkroom) -> None:
     """Green hidden under the clear half must not bleed into the red half when both are mixed."""
     body = io.BytesIO()
@@ -196,8 +206,6 @@ def test_a_shrunk_edge_does_not_show_what_lay_under_alpha(darkroom: Darkroom) ->
 
 
 def test_a_tiled_shrink_is_that_of_one_resize() -> None:
-    from worker.media.scale import shrink
-
     picture = samples.scene(1500, 1100)
 
     made = shrink(picture, (700, 513))

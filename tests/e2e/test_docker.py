@@ -6,51 +6,25 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
+import redis
 
 from tasks.classes import CLASSES
+from tests import servers
+from tests.e2e.compose import DOCKER, OURS, Service, compose, health_check, instructions, last, services
+from tests.e2e.fleet import ROOT, Fleet, Part
 from worker.model import WorkClass
 from worker.settings import Settings
 
-ROOT = Path(__file__).parents[2]
-DOCKER = ROOT / "docker"
-OURS = {*(f"worker-{work_class}" for work_class in WorkClass), "relay", "api"}
 LEAST_GRACE_S = 60
 ROOT_USERS = {"", "0", "root"}
-
-Service = dict[str, Any]
-
-
-def instructions(stage: int) -> list[tuple[str, str]]:
-    """The instructions of one stage of the Dockerfile (-1: the last), comments gone and lines joined."""
-    text = re.sub(r"^\s*#.*\n", "", (DOCKER / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    lines = [line.strip() for line in re.sub(r"\\\n", " ", text).splitlines() if line.strip()]
-    parsed = [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
-    starts = [number for number, (word, _) in enumerate(parsed) if word == "FROM"]
-    begin = starts[stage]
-    end = next((start for start in starts if start > begin), len(parsed))
-    return parsed[begin:end]
-
-
-def last(word: str) -> str:
-    return [rest for name, rest in instructions(-1) if name == word][-1]
-
-
-def compose() -> dict[str, Any]:
-    """The compose file with the defaults of its variables filled in."""
-    text = (DOCKER / "compose.yaml").read_text(encoding="utf-8")
-    return yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text))  # type: ignore[no-any-return]
-
-
-def services() -> dict[str, Service]:
-    return compose()["services"]  # type: ignore[no-any-return]
 
 
 @pytest.fixture(params=sorted(services()))
@@ -109,30 +83,19 @@ def test_the_other_parts_run_their_verbs() -> None:
     assert services()["api"]["command"][:2] == ["mayfly", "api"]
 
 
-def test_a_command_is_understood(our_service: Service) -> None:
-    # When the command line is asked for help with exactly these options
-    program, *arguments = our_service["command"]
-    assert program == "mayfly"
-    asked = subprocess.run(
-        [sys.executable, "-m", "worker", *arguments, "--help"], cwd=ROOT, capture_output=True, check=False, timeout=60
-    )
-    # Then it knows them all
-    assert asked.returncode == 0, asked.stderr.decode()
-
-
 def test_the_environment_is_understood_and_secrets_come_by_file(our_service: Service, tmp_path: Path) -> None:
     # Given the service's environment, its secrets lying as files elsewhere
     environment = {name: str(value) for name, value in our_service["environment"].items()}
     for name, value in environment.items():
         if value.startswith("/run/secrets/"):
             assert Path(value).name in our_service["secrets"]
-            (tmp_path / Path(value).name).write_text(f"content of {name}")
+            (tmp_path / Path(value).name).write_text(content_of(name))
             environment[name] = str(tmp_path / Path(value).name)
     # When the settings are loaded from it, Then every name is known, and the secrets are what the files hold
     settings = Settings.load(environment)
     for secret in ("database_url", "broker_url", "subject_secret", "receipt_key"):
         assert f"MAYFLY_{secret.upper()}" not in environment
-        assert getattr(settings, secret).get_secret_value() == f"content of MAYFLY_{secret.upper()}_FILE"
+        assert getattr(settings, secret).get_secret_value() == content_of(f"MAYFLY_{secret.upper()}_FILE")
     # And whatever is written lies on a volume, never on the read-only root
     places = {volume.split(":")[1] for volume in our_service["volumes"]}
     assert {str(settings.home), str(settings.media_root()), str(settings.scratch_root())} <= places
@@ -237,10 +200,7 @@ def test_nothing_but_the_project_gets_into_the_build() -> None:
 @pytest.fixture
 def probe(tmp_path: Path) -> tuple[list[str], Path]:
     """The image's health check as it stands, and the alive file that it is pointed at."""
-    _, _, command = last("HEALTHCHECK").partition("CMD ")
-    program, *arguments = json.loads(command)
-    assert program == "python"
-    return [sys.executable, *arguments], tmp_path / "alive"
+    return [sys.executable, *health_check()], tmp_path / "alive"
 
 
 @pytest.mark.parametrize(("age_s", "healthy"), [(0, True), (50, True), (70, False), (None, False)])
@@ -253,6 +213,68 @@ def test_the_health_check_reads_a_local_file(probe: tuple[list[str], Path], age_
     # When the health check runs, Then it is healthy only where the file is young
     done = subprocess.run(command, env={"MAYFLY_ALIVE_FILE": str(alive)}, capture_output=True, check=False, timeout=30)
     assert (done.returncode == 0) is healthy
+
+
+# --- the commands at work, outside a container ------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_a_service_runs_by_its_own_command_and_is_healthy(fleet: Fleet, name: str) -> None:
+    # Given the service, started by its command and environment against a real Redis and PostgreSQL
+    part = fleet.checked(fleet.parts[name])
+    # When the image's health check looks at it, Then it is healthy
+    fleet.until(lambda: healthy(part), what=f"{name} healthy", within=10)
+
+
+@pytest.mark.slow
+def test_the_edge_says_that_all_is_ready(fleet: Fleet) -> None:
+    # When the edge is asked where it says that it listens
+    told = re.search(r"http://[\d.]+:\d+", fleet.said(fleet.parts["api"]))
+    assert told is not None
+    with urllib.request.urlopen(f"{told[0]}/readyz") as answer:
+        # Then it and the ledger are well, and the jail holds
+        assert answer.status == 200
+        said = json.load(answer)
+        assert (said["status"], said["jail"]) == ("ok", "required")
+
+
+@pytest.mark.slow
+def test_the_services_share_one_key_and_write_only_where_volumes_are(fleet: Fleet) -> None:
+    # Given services at work, When the places are looked at, Then no key was made beside the ones given as secrets
+    home = fleet.folder / "home"
+    assert not {"receipt_key.pem", "subject_secret", "ledger.db"} & {path.name for path in home.iterdir()}
+    places = {Path(volume.split(":")[1]).name for volume in services()["relay"]["volumes"]} - {"mayfly"}
+    assert {path.name for path in home.iterdir()} <= places
+
+
+@pytest.mark.slow
+def test_redis_understands_its_command(tmp_path: Path) -> None:
+    # Given the command of the broker, its configuration lying elsewhere, on loopback
+    program, _, *options = services()["redis"]["command"]
+    if shutil.which(program) is None:
+        pytest.skip("redis-server is not installed")
+    configuration = tmp_path / "redis.conf"
+    configuration.write_text("requirepass secret\n")
+    port = servers.free_port()
+    argv = [program, str(configuration), *options, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path)]
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+    try:
+        servers.until(lambda: servers.listens(port), what="redis-server")
+        # When it is asked without and with the password, Then it refuses the first and keeps what it must
+        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.llen("mayfly:image")
+        with redis.Redis(port=port, password="secret") as ours:
+            assert ours.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
+            assert ours.config_get("appendonly")["appendonly"] == "yes"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def healthy(part: Part) -> bool:
+    environment = {"MAYFLY_ALIVE_FILE": str(part.alive)}
+    return subprocess.run([sys.executable, *health_check()], env=environment, capture_output=True).returncode == 0
 
 
 # --- locks ------------------------------------------------------------------------------------------------------------
@@ -278,6 +300,11 @@ def test_the_tests_run_with_the_versions_that_are_shipped() -> None:
     )
     # Then what is shipped is what is tested
     assert shipped < tested
+
+
+def content_of(name: str) -> str:
+    """What lies in a secret's file: something that can be told apart, and a URL where one is asked for."""
+    return "redis://:word@redis:6379/0" if "BROKER" in name else f"content of {name}"
 
 
 def bytes_of(size: str) -> int:

@@ -187,39 +187,27 @@ def test_a_receipt_is_checked_offline_and_a_changed_one_is_refused(home: Path, e
 
 
 @pytest.mark.slow
-def test_sweep_as_of_erases_what_is_due_by_then(tmp_path: Path) -> None:
-    photo = tmp_path / "photo.jpg"
-    photo.write_bytes(samples.photo())
-    home = tmp_path / "home"
-    assert mayfly(home, "process", photo, "--subject", "anna", "--keep-for", "1d").status == 0
-
-    ran = mayfly(home, "sweep", "--as-of", "2099-01-01T00:00:00Z", "--json")
-
-    assert (ran.status, ran.err) == (0, "")
-    assert ran.document["as_of"].startswith("2099-01-01T00:00")
-    assert (ran.document["uploads_erased"], ran.document["artifacts_gone"]) == (1, 3)
-    assert files_below(home) == []
-
-
-@pytest.mark.slow
-def test_what_a_hold_keeps_is_said_and_kept(tmp_path: Path) -> None:
+def test_sweep_as_of_erases_what_is_due_by_then_and_a_hold_keeps_what_it_holds(tmp_path: Path) -> None:
     photo, home = tmp_path / "photo.jpg", tmp_path / "home"
     photo.write_bytes(samples.photo())
-    upload = mayfly(home, "process", photo, photo, "--subject", "anna", "--json").document["uploads"][0]["upload_id"]
+    ran = mayfly(home, "process", photo, photo, "--subject", "anna", "--keep-for", "1d", "--json")
+    held = ran.document["uploads"][0]["upload_id"]
     ledger = Ledger(f"sqlite:///{home / 'ledger.db'}")
     with ledger.begin() as tx:
-        holds.place(tx, upload_id=upload, case_ref="AZ-1", reason="evidence", authority="court")
+        holds.place(tx, upload_id=held, case_ref="AZ-1", reason="evidence", authority="court")
     ledger.close()
 
-    refused = mayfly(home, "erase", "--upload", upload)
+    swept = mayfly(home, "sweep", "--as-of", "2099-01-01T00:00:00Z", "--json")
+    assert (swept.status, swept.err) == (0, "")
+    assert swept.document["as_of"].startswith("2099-01-01T00:00")
+    assert (swept.document["uploads_erased"], swept.document["artifacts_gone"]) == (1, 3)
+    assert swept.document["oldest_overdue_seconds"] == 0
+
+    refused = mayfly(home, "erase", "--upload", held)
     assert (refused.status, refused.code, refused.out) == (1, "hold_active", "")
     partly = mayfly(home, "erase", "--subject", "anna", "--json")
     assert (partly.status, partly.code) == (1, "hold_active")
-    assert (partly.document["state"], partly.document["uploads"]) == ("partially_completed", 1)
-    later = mayfly(home, "sweep", "--as-of", "2099-01-01", "--json")
-    assert (later.status, later.document["oldest_overdue_seconds"]) == (0, 0)
-    shown = mayfly(home, "show", upload, "--json").document
-    assert (shown["state"], [hold["case"] for hold in shown["holds"]]) == ("ready", ["AZ-1"])
+    assert (partly.document["state"], partly.document["uploads"]) == ("partially_completed", 0)
     assert len(files_below(home)) == 3
 
 

@@ -58,6 +58,18 @@ def test_a_wide_gamut_is_brought_to_srgb(darkroom: Darkroom, name: str, kind: st
     assert near(found, in_srgb(name, value), 5)
 
 
+@pytest.mark.parametrize("profile", [None, pieces.rgb_profile("srgb")])
+def test_a_camera_that_names_adobe_rgb_is_obeyed_unless_it_carries_a_profile(
+    darkroom: Darkroom, profile: bytes | None
+) -> None:
+    block = pieces.exif_block({0x010F: "Examplecam"}, {0xA001: 2})
+    data = pieces.with_segments(patch(profile, kind="JPEG"), pieces.segment(0xE1, b"Exif\0\0" + block))
+
+    found = shared(darkroom, data)
+
+    assert near(found, in_srgb("srgb" if profile else "adobe", PATCH), 5)
+
+
 def test_the_profile_makes_a_difference_that_the_test_can_see(darkroom: Darkroom) -> None:
     without, within = shared(darkroom, patch(None)), shared(darkroom, patch(pieces.rgb_profile("adobe")))
 

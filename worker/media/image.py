@@ -22,6 +22,7 @@ from worker.media.codes import unprocessable
 from worker.media.encode import Reel, encoded
 from worker.media.fingerprint import placeholder
 from worker.media.formats import Format, format_named
+from worker.media.icc import adobe_rgb
 from worker.media.limits import MediaLimits
 from worker.media.probe import judge, probe
 from worker.media.renditions import Rendition, renditions_of
@@ -116,7 +117,7 @@ def _opened(data: bytes, fmt: Format, walked: Walked, rows: list[Rendition], lim
             canvas=image.size,
             fmt=fmt,
             orientation=_orientation(image, fmt, walked),
-            profile=image.info.get("icc_profile"),
+            profile=image.info.get("icc_profile") or _named_profile(walked),
             rows=rows,
             limits=limits,
         )
@@ -142,6 +143,12 @@ def _orientation(image: Image.Image, fmt: Format, walked: Walked) -> int:
         return exif.orientation(image.info.get("exif", b"").removeprefix(b"Exif\0\0"))
     blocks = [carrier.data for carrier in walked.carriers if carrier.form == "exif"]
     return exif.orientation(blocks[0]) if blocks else 1
+
+
+def _named_profile(walked: Walked) -> bytes | None:
+    """Adobe RGB, where EXIF says it and no profile is there."""
+    blocks = (carrier.data for carrier in walked.carriers if carrier.form == "exif")
+    return adobe_rgb() if any(exif.is_adobe_rgb(block) for block in blocks) else None
 
 
 def _still(source: _Source) -> tuple[list[tuple[dict[str, Any], bytes]], dict[str, Any]]:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests import houses, samples
-from worker.errors import HoldActive, NotFound
+from worker.errors import HoldActive, NotFound, StateConflict
 from worker.flows.steps import ERASE
 from worker.ledger import events, holds, leases, receipts, tombstones
 from worker.model import ArtifactState, Job, Trigger, UploadState, new_id
@@ -100,9 +100,12 @@ def test_a_held_upload_is_not_erased_and_is_when_the_hold_ends(house: House) -> 
     with house.ledger.read() as tx:
         assert not leases.pending(tx, kinds=("erase",))
 
+    # And what was asked for while it was held is not forgotten, nor can the app renew it away
+    with pytest.raises(StateConflict) as late:
+        house.renew({"app": houses.APP, "upload_id": upload_id, "keep_for_s": 86_400})
+    assert late.value.code == "too_late"
     release(house, upload_id)
-    house.erasing.begin(upload_id, Trigger.USER)
-    houses.work(house)
+    houses.sweep(house)
     assert houses.upload_of(house, upload_id).state is UploadState.ERASED
 
 

@@ -102,3 +102,8 @@ def test_what_a_hold_keeps_is_said_and_not_called_erased(house: House) -> None:
     body = body_of(house, request_id)
     assert body["state"] == "partially_completed"
     assert [entry["upload_id"] for entry in body["uploads"]] == [free]  # type: ignore[index,attr-defined]
+    # And with the release of the hold the rest goes, without asking again
+    with house.ledger.begin() as tx:
+        holds.release(tx, upload_id=kept, case_ref="c1")
+    houses.sweep(house)
+    assert houses.upload_of(house, kept).state is UploadState.ERASED

@@ -36,21 +36,29 @@ class Erase:
     def begin(self, upload_id: str, trigger: Trigger, *, request_id: str | None = None) -> Upload:
         """Hide the upload and make its erasure due, in one commit. From here on nothing of it is shown or published.
 
-        Raises `NotFound`, `HoldActive`. An upload that is being erased, or was, is returned as it stands.
+        An upload that is being erased, or was, is returned as it stands. Raises `NotFound`, and `HoldActive`: then its
+        last day is today, so that the release of the last hold makes it due.
         """
-        with self.ledger.begin() as tx:
-            if (upload := uploads.get(tx, upload_id)).state is not UploadState.ERASED:
-                # Jobs before the upload, as everybody locks them. What still works on it stops at its next heartbeat.
-                leases.create(tx, kind="erase", target=upload_id, work_class=WorkClass.LIFECYCLE)
-                for writer in _WRITERS:
-                    leases.recall(tx, kind=writer, target=upload_id)
-                events.lock(tx, upload_id)
-                upload = uploads.get(tx, upload_id)
-            if request_id is not None:
-                requests.link(tx, request_id, upload_id)
-            if upload.state is UploadState.ERASED:
-                return upload
-            return upload if upload.state is UploadState.ERASING else self._hide(tx, upload, trigger, request_id)
+        try:
+            with self.ledger.begin() as tx:
+                return self._begin(tx, upload_id, trigger, request_id)
+        except HoldActive:
+            with self.ledger.begin() as tx:
+                uploads.describe(tx, upload_id, delete_at=tx.now)
+            raise
+
+    def _begin(self, tx: Tx, upload_id: str, trigger: Trigger, request_id: str | None) -> Upload:
+        if (upload := uploads.get(tx, upload_id)).state is not UploadState.ERASED:
+            # Jobs before the upload, as everybody locks them. What still works on it stops at its next heartbeat.
+            leases.create(tx, kind="erase", target=upload_id, work_class=WorkClass.LIFECYCLE)
+            for writer in _WRITERS:
+                leases.recall(tx, kind=writer, target=upload_id)
+            events.lock(tx, upload_id)
+            upload = uploads.get(tx, upload_id)
+        if request_id is not None:
+            requests.link(tx, request_id, upload_id)
+        ending = upload.state in (UploadState.ERASING, UploadState.ERASED)
+        return upload if ending else self._hide(tx, upload, trigger, request_id)
 
     def _hide(self, tx: Tx, upload: Upload, trigger: Trigger, request_id: str | None) -> Upload:
         if held := holds.active(tx, upload.id):

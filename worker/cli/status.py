@@ -84,9 +84,9 @@ def dead_list(ctx: typer.Context) -> int:
     for letter in letters:
         terminal.out.print(f"{letter['kind']}  {letter['code']}", style="bold", markup=False)
         terminal.out.print(f"  {letter['job_id']}", markup=False, soft_wrap=True)
-        for label in ("target", "detail"):
-            if letter[label]:
-                terminal.out.print(f"  {letter[label]}", markup=False, soft_wrap=True)
+        for text in (letter["target"], letter["detail"]):
+            if text and text != letter["job_id"]:
+                terminal.out.print(f"  {text}", markup=False, soft_wrap=True)
     if not letters:
         terminal.out.print("no dead letters")
     return DONE

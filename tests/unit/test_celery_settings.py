@@ -12,9 +12,13 @@ from celery import Celery
 from celery.exceptions import QueueNotFound
 
 from tasks.app import JOBS, make_app
+from tasks.classes import CLASSES
 from tasks.entrance import ENTRANCES
 from tasks.seat import Seat
 from tasks.task import job
+from worker.media.limits import MediaLimits
+from worker.media.proving import VIDEO_PROOF_S
+from worker.media.video import DEADLINE_S
 from worker.model import WorkClass
 from worker.settings import Settings
 from worker.wiring import House
@@ -170,3 +174,13 @@ def test_nothing_of_ours_uses_what_redis_cannot_keep(word: str) -> None:
     for path in (ROOT / "tasks").glob("*.py"):
         code = re.sub(r'""".*?"""|#.*', "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         assert word not in code, f"{path.name} uses {word}"
+
+
+def test_the_jail_ends_a_file_before_the_queue_ends_its_task() -> None:
+    """A deadline of the jail is a result with a code; the queue's own limit is a crash."""
+    image, video = CLASSES[WorkClass.IMAGE], CLASSES[WorkClass.VIDEO]
+    assert image.soft_s is not None
+    assert video.soft_s is not None
+    assert MediaLimits().image_wall_s < image.soft_s
+    assert MediaLimits(pixels=400_000_000).image_wall_s < image.soft_s
+    assert DEADLINE_S + VIDEO_PROOF_S < video.soft_s

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 MIB = 1 << 20
+# However large the limits are set: before the limit of its task (60 s), for it must be the first to end it, with a code.
+IMAGE_DEADLINE_S = 50.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,5 @@ class MediaLimits:
 
     @property
     def image_wall_s(self) -> float:
-        """Deadline of a picture's child (50 s by default): before the limit of its task, for it must be the first to
-        end it, with a code."""
-        return 1.25 * self.image_cpu_s
+        """Deadline of a picture's child, in seconds."""
+        return min(IMAGE_DEADLINE_S, 1.25 * self.image_cpu_s)

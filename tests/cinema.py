@@ -28,8 +28,8 @@ class Cinema:
         self.folder = folder
         self._numbers = itertools.count()
 
-    def studio(self, limits: MediaLimits = LIMITS) -> Studio:
-        return Studio(jail=self.jail, limits=limits, video_threads=2)
+    def studio(self, limits: MediaLimits = LIMITS, *, threads: int = 2) -> Studio:
+        return Studio(jail=self.jail, limits=limits, video_threads=threads)
 
     def room(self) -> Path:
         room = self.folder / f"room-{next(self._numbers)}"
@@ -42,10 +42,12 @@ class Cinema:
         room: Path | None = None,
         *,
         limits: MediaLimits = LIMITS,
+        threads: int = 2,
         on_progress: Callable[[int], None] = lambda _percent: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Rendered:
-        return self.studio(limits).render(clip, kind(clip), room or self.room(), on_progress, cancelled)
+        studio = self.studio(limits, threads=threads)
+        return studio.render(clip, kind(clip), room or self.room(), on_progress, cancelled)
 
     def idle(self) -> bool:
         """Whether no child is left in the jail."""

@@ -254,8 +254,8 @@ def trimmed(folder: Path) -> Path:
     return _made(folder / "trimmed.mp4", "-ss", "2.5", "-i", whole, "-c", "copy")
 
 
-def silent(folder: Path, *, seconds: float = 1) -> Path:
-    return _made(folder / "silent.mp4", *picture(seconds=seconds), *_H264)
+def silent(folder: Path, *, seconds: float = 1, size: str = "320x180") -> Path:
+    return _made(folder / "silent.mp4", *picture(size, seconds=seconds), *_H264)
 
 
 def one_frame(folder: Path) -> Path:

@@ -219,6 +219,12 @@ def test_a_film_fits_and_is_never_enlarged(room: Cinema, tmp_path: Path, size: s
     assert room.studio().prove(made).sha256 == made.sha256
 
 
+def test_many_threads_have_the_memory_they_need(room: Cinema, tmp_path: Path) -> None:
+    rendered = room.render(clips.silent(tmp_path, seconds=0.4, size="1920x1080"), threads=8)
+
+    assert rendered.facts.frames == 10
+
+
 def test_progress_rises_to_the_end(room: Cinema, tmp_path: Path) -> None:
     heard: list[int] = []
 

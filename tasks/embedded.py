@@ -30,6 +30,9 @@ GROUPS: tuple[tuple[WorkClass, ...], ...] = (
 _RELAY_S = 0.25
 _STOP_S = 30.0
 _ONE = threading.Lock()
+# Consumers of an earlier one in this process: they look at their stop sign only every two seconds. Nothing of ours runs
+# in them any more, so a command need not wait for them; another one must, or they would take its messages.
+_FADING: list[threading.Thread] = []
 
 
 class Embedded:
@@ -50,6 +53,8 @@ class Embedded:
         """Start all pools and the relay. Raises `Defect` where this process already runs one."""
         if not _ONE.acquire(blocking=False):
             raise Defect("the embedded mode already runs in this process; stop it first")
+        while _FADING:
+            _FADING.pop().join()
         quiet_libraries(self._house.settings.log_level)
         Channel.queues.clear()  # messages of an earlier life: their rows are rung again if they are still due
         for group in GROUPS:
@@ -71,8 +76,9 @@ class Embedded:
         self._seat.drain.begin(drain_s)
         for worker in self._workers:
             worker.stop()
-        for thread in self._threads:
-            thread.join(_STOP_S)
+        *consumers, relay = self._threads
+        relay.join(_STOP_S)
+        _FADING.extend(consumers)
         self._workers.clear()
         self._threads.clear()
         _ONE.release()

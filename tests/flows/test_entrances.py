@@ -220,3 +220,13 @@ def test_a_file_that_is_too_old_is_not_tried_again(house: House) -> None:
 
     assert old.value.code == "too_old"
     assert houses.upload_of(house, upload_id).state is UploadState.FAILED
+
+
+def test_a_wrong_message_is_not_tried_again(house: House) -> None:
+    house.dead_letter("mayfly.submit", "bad_message", "app: must not be empty")
+
+    with pytest.raises(Refused) as refused:
+        house.requeue(only_letter(house))
+
+    assert refused.value.code == "not_a_job"
+    assert houses.work(house) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from worker.errors import StateConflict
+from worker.errors import Refused, StateConflict
 from worker.flows import deadlines
 from worker.ledger import artifacts, leases, states, uploads
 from worker.ledger.database import Ledger, Tx
@@ -17,10 +17,12 @@ class Requeue:
     ledger: Ledger
 
     def run(self, job_id: str) -> None:
-        """Raises `NotFound` (`job_not_found`) and `StateConflict`: `too_old` where the file has outlived the time that
-        an unfinished upload may be kept, else where the upload or the job has moved on."""
+        """Raises `NotFound` (`job_not_found`), `Refused` (`not_a_job`), and `StateConflict`: `too_old` where the file has
+        outlived the time that an unfinished upload may be kept, else where the upload or the job has moved on."""
         with self.ledger.begin() as tx:
             letter = leases.dead_one(tx, job_id)
+            if letter.target == letter.job_id:
+                raise Refused("this was a message, and it was wrong; its sender must mend it", code="not_a_job")
             leases.requeue(tx, job_id)
             if letter.kind == "process":
                 self._back(tx, letter.target)

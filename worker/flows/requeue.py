@@ -17,8 +17,8 @@ class Requeue:
     ledger: Ledger
 
     def run(self, job_id: str) -> None:
-        """Raises `NotFound` (`job_not_found`), `Refused` (`not_a_job`), and `StateConflict`: `too_old` where the file has
-        outlived the time that an unfinished upload may be kept, else where the upload or the job has moved on."""
+        """Raises `NotFound` (`job_not_found`), `Refused` (`not_a_job`), and `StateConflict`: `too_old` where the file
+        has outlived the time of an unfinished upload, else where the upload or the job has moved on."""
         with self.ledger.begin() as tx:
             letter = leases.dead_one(tx, job_id)
             if letter.target == letter.job_id:

@@ -149,10 +149,10 @@ def _known(name: str) -> str:
 def test_an_independent_judge_finds_nothing_in_what_comes_out(
     outcomes: Callable[[str], list[Outcome]], folder: str, tmp_path: Path
 ) -> None:
-    """Every second clip, film and poster, against its original: tags, structure, bytes and taint."""
+    """Every third clip, film and poster, against its original: tags, structure, bytes and taint."""
     if not LEAKCHECK.exists() or shutil.which("exiftool") is None:
         pytest.skip("needs ../shared/tools/leakcheck.py beside the project, and exiftool")
-    good = [each for each in outcomes(folder) if each.rendered is not None][::2]
+    good = [each for each in outcomes(folder) if each.rendered is not None][::3]
     for each in good:
         assert each.rendered is not None
         for made in each.rendered.made[:2]:

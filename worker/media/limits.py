@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 MIB = 1 << 20
-# However large the limits are set: before the limit of its task (60 s), for it must be the first to end it, with a code.
+# Before the limit of its task (60 s), however large the limits are set: it must be the first to end it, with a code.
 IMAGE_DEADLINE_S = 50.0
 
 

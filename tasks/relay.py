@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import ChannelError
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
@@ -217,9 +216,9 @@ class Relay:
         try:
             if self._eye is None:
                 self._eye = self._app.connection_for_write()
-            return int(self._eye.default_channel.queue_declare(queue=str(work_class), passive=True).message_count)
-        except ChannelError:
-            return 0  # Redis has no empty lists
+            # Not passive: kombu 5.7 then asks whether the key exists, and forgets our prefix. On Redis declaring a queue
+            # writes nothing.
+            return int(self._eye.default_channel.queue_declare(queue=str(work_class)).message_count)
         except BrokerErrors as error:
             self.close()
             self._mute(error)

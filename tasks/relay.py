@@ -216,8 +216,8 @@ class Relay:
         try:
             if self._eye is None:
                 self._eye = self._app.connection_for_write()
-            # Not passive: kombu 5.7 then asks whether the key exists, and forgets our prefix. On Redis declaring a queue
-            # writes nothing.
+            # Not passive: kombu 5.7 then asks whether the key exists, and forgets our prefix. Declaring a queue writes
+            # nothing to Redis.
             return int(self._eye.default_channel.queue_declare(queue=str(work_class)).message_count)
         except BrokerErrors as error:
             self.close()

@@ -93,11 +93,7 @@ GARBAGE: dict[str, Callable[[], Message | bytes]] = {
     "task is an object": with_({"a": 1}, "headers", "task"),
     "id is an object": with_({"a": 1}, "headers", "id"),
     "unknown task": with_(f"{CANARY}.nope", "headers", "task"),
-    "not JSON": lambda: b"not json",
-    "a list": lambda: b"[]",
-    "a number": lambda: b"3",
     "an empty object": lambda: b"{}",
-    "no text": lambda: b"\xff\xfe\x00",
     "body is no base64": with_("!!!", "body"),
     "body is an object": with_(encoded({"a": 1}), "body"),
     "body is cut": with_(base64.b64encode(b'[[], {"a":').decode(), "body"),
@@ -116,6 +112,25 @@ GARBAGE: dict[str, Callable[[], Message | bytes]] = {
         "body",
     ),
 }
+
+# What Redis' transport cannot even take apart: it is out of the queue by then, so it can end one worker, never two.
+RAW = {"not JSON": b"not json", "a list": b"[]", "a number": b"3", "no text": b"\xff\xfe\x00"}
+
+
+@pytest.mark.parametrize("kind", RAW)
+def test_what_is_no_message_at_all_ends_one_worker_at_most(entrance: Fleet, door: Backend, kind: str) -> None:
+    # When it lies before a good message, and the worker is started again where it ended
+    before = len(refusals(entrance))
+    door.push(RAW[kind])
+    door.push(plain("mayfly.erase_upload", app="shop", upload_id=new_id("upl")))
+    entrance.until(
+        lambda: len(refusals(entrance)) > before or not entrance.parts["control"].running(), what="an end", within=8
+    )
+    if not entrance.parts["control"].running():
+        entrance.worker(WorkClass.CONTROL)
+    # Then the good one is answered by the first worker or by the next
+    entrance.until(lambda: len(refusals(entrance)) > before, what=f"the answer after {kind}", within=10)
+    entrance.checked(entrance.parts["control"])
 
 
 @pytest.mark.parametrize("kind", GARBAGE)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tasks.classes import CLASSES
 from tests import servers
@@ -262,7 +264,8 @@ def test_redis_understands_its_command(tmp_path: Path) -> None:
     try:
         servers.until(lambda: servers.listens(port), what="redis-server")
         # When it is asked without and with the password, Then it refuses the first and keeps what it must
-        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+        once = Retry(NoBackoff(), 0)
+        with redis.Redis(port=port, retry=once) as stranger, pytest.raises(redis.AuthenticationError):
             stranger.llen("mayfly:image")
         with redis.Redis(port=port, password="secret") as ours:
             assert ours.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"

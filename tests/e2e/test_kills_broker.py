@@ -15,7 +15,7 @@ from worker.model import UploadState, WorkClass
 
 pytestmark = pytest.mark.slow
 
-MANY = 30
+MANY = 24
 
 
 def test_flushed_and_killed_in_mid_flight(tmp_path: Path, fresh_database: Callable[[], str]) -> None:

@@ -20,8 +20,9 @@ pytestmark = pytest.mark.slow
 def test_stopped_in_the_middle_of_a_clip(small_fleet: Fleet, tmp_path: Path) -> None:
     # Given a clip that takes longer than a stopping worker may go on with it
     fleet = small_fleet
-    body = clips.mp4(tmp_path, seconds=40, size="1280x720").read_bytes()
-    clip = fleet.house.receive.run(new_upload(), [body], keep_for=timedelta(days=90)).id
+    long = tmp_path / "long.mp4"
+    clips.ffmpeg("-stream_loop", "19", "-i", clips.mp4(tmp_path, size="1280x720"), "-c", "copy", long)
+    clip = fleet.house.receive.run(new_upload(), [long.read_bytes()], keep_for=timedelta(days=90)).id
     fleet.relay()
 
     # When its worker is asked to stop in the middle

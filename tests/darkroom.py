@@ -12,12 +12,12 @@ import pillow_heif
 from PIL import Image
 
 from worker.errors import Unprocessable
-from worker.media import image as workshop
 from worker.media import proof
 from worker.media.formats import Format, format_named, sniff
+from worker.media.image import render as workshop
+from worker.media.image.client import render_frame, render_image
 from worker.media.jail import Jail
 from worker.media.limits import MediaLimits
-from worker.media.photo import render_frame, render_image
 from worker.media.proving import prove
 from worker.media.rendered import Made, Proof, Rendered
 

@@ -23,8 +23,8 @@ from tests.bench import large
 from tests.darkroom import LIMITS
 from tests.samples import camera_photo
 from worker.media.formats import Format, format_named
+from worker.media.image.client import render_image
 from worker.media.jail import Jail
-from worker.media.photo import render_image
 from worker.media.proving import prove
 
 MIB = 1 << 20

@@ -21,8 +21,9 @@ from rich.table import Table
 
 from tests import clips
 from tests.cinema import LIMITS, Cinema, film
-from worker.media import ffmpeg, ffprobe, video
-from worker.media.ffmpeg import Source
+from worker.media.video import ffmpeg, ffprobe
+from worker.media.video import render as video
+from worker.media.video.ffmpeg import Source
 
 MIB = 1 << 20
 TEN_MINUTES_S = 600.0

@@ -24,8 +24,8 @@ from tests.processes import children_of, zygote
 from worker.errors import Unprocessable
 from worker.media.codes import CODES
 from worker.media.formats import Format, sniff
+from worker.media.image.client import jail_limits
 from worker.media.jail import Jail
-from worker.media.photo import jail_limits
 from worker.media.rendered import Rendered
 from worker.media.studio import Studio
 

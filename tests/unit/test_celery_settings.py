@@ -18,7 +18,7 @@ from tasks.seat import Seat
 from tasks.task import job
 from worker.media.limits import MediaLimits
 from worker.media.proving import VIDEO_PROOF_S
-from worker.media.video import DEADLINE_S
+from worker.media.video.render import DEADLINE_S
 from worker.model import WorkClass
 from worker.settings import Settings
 from worker.wiring import House

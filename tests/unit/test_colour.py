@@ -11,8 +11,8 @@ from PIL import Image
 
 from tests import pieces, samples
 from tests.darkroom import Darkroom, near, opened, rendition
-from worker.media import colour
-from worker.media.scale import shrink
+from worker.media.image import colour
+from worker.media.image.scale import shrink
 
 PATCH = (180, 60, 60)
 

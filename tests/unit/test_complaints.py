@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from worker.errors import Unavailable
-from worker.media import complaints
 from worker.media.codes import CODES
+from worker.media.video import complaints
 
 HARMLESS = b"[mjpeg @ 0x5586e0c3b2c0] Codec (mjpeg) not on whitelist 'h264,hevc,aac'"
 

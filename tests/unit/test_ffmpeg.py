@@ -15,11 +15,11 @@ import pytest
 from tests import clips, hostile_clips
 from tests.cinema import LIMITS
 from tests.processes import TOOL
-from worker.media import ffmpeg, ffprobe
-from worker.media.ffmpeg import Source
-from worker.media.ffprobe import Clip, Colour
 from worker.media.jail import Jail
-from worker.media.video import fitted, preset
+from worker.media.video import ffmpeg, ffprobe
+from worker.media.video.ffmpeg import Source
+from worker.media.video.ffprobe import Clip, Colour
+from worker.media.video.render import fitted, preset
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 

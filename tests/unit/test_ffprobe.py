@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from worker.errors import Unprocessable
-from worker.media import ffprobe
 from worker.media.codes import CODES
-from worker.media.ffprobe import Clip, Colour, Told
 from worker.media.limits import MediaLimits
+from worker.media.video import ffprobe
+from worker.media.video.ffprobe import Clip, Colour, Told
 
 LIMITS = MediaLimits()
 PICTURE = {"codec_type": "video", "codec_name": "h264", "width": 640, "height": 360, "avg_frame_rate": "25/1"}

@@ -13,8 +13,8 @@ from tests import pieces, samples
 from tests.darkroom import Darkroom, near, opened, rendition
 from worker.errors import Unprocessable
 from worker.media.formats import format_named
+from worker.media.image.client import jail_limits
 from worker.media.limits import MediaLimits
-from worker.media.photo import jail_limits
 from worker.media.rendered import Rendered
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

@@ -15,7 +15,7 @@ from tests.processes import MIB, children_of, zygote
 from worker.errors import Unprocessable
 from worker.media.codes import CODES
 from worker.media.formats import format_named, sniff
-from worker.media.probe import probe
+from worker.media.image.probe import probe
 
 # What the structure alone betrays: refused before any decoder. The others need a decode to be judged.
 _DECODED = frozenset({"avif-lying", "apng-lying", "jpeg-scans-allowed", "png-ztxt", "png-itxt", "png-iccp"}) | {

@@ -9,8 +9,8 @@ import pytest
 from tests import pieces, samples
 from tests.darkroom import LIMITS
 from worker.media.formats import sniff
-from worker.media.metadata import KINDS, removed
-from worker.media.probe import probe
+from worker.media.image.metadata import KINDS, removed
+from worker.media.image.probe import probe
 from worker.media.walk.found import Carrier
 
 MARK = "CANARY_7731"

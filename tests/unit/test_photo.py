@@ -16,9 +16,9 @@ import pytest
 from tests import samples
 from tests.darkroom import LIMITS, Darkroom
 from worker.errors import Unprocessable
-from worker.media import image as workshop
 from worker.media.formats import format_named
-from worker.media.photo import render_image
+from worker.media.image import render as workshop
+from worker.media.image.client import render_image
 from worker.media.rendered import Rendered
 
 Answer = dict[str, Any]

@@ -15,8 +15,8 @@ from tests.darkroom import LIMITS, picture
 from worker.errors import Unprocessable
 from worker.media.codes import CODES
 from worker.media.formats import format_named, sniff
+from worker.media.image.probe import judge, probe
 from worker.media.limits import MediaLimits
-from worker.media.probe import judge, probe
 from worker.media.walk.found import Walked
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from worker.media.progress import Counted, Encoded, Progress
+from worker.media.video.progress import Counted, Encoded, Progress
 
 
 def nobody(_seconds: float) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from tests import pieces, samples
 from tests.darkroom import Darkroom, clean
 from worker.errors import Unprocessable
-from worker.media.encode import Reel, encoded
+from worker.media.image.encode import Reel, encoded
 
 CANARY = b"CANARY_7731 at 48.8577 north"
 JPEG, PNG, WEBP = "image/jpeg", "image/png", "image/webp"

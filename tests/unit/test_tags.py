@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from worker.media import tags
-from worker.media.ffprobe import Told
-from worker.media.metadata import KINDS
+from worker.media.image.metadata import KINDS
+from worker.media.video import tags
+from worker.media.video.ffprobe import Told
 
 
 def told(*streams: dict[str, Any], chapters: int = 0, **named: str) -> Told:

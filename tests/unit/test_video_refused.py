@@ -18,9 +18,9 @@ from tests.cinema import LIMITS, Cinema, film, rendition
 from tests.processes import alive, children_of, eventually
 from tests.servers import until
 from worker.errors import Unprocessable
-from worker.media import video
 from worker.media.formats import HEAD_BYTES, format_named, sniff
 from worker.media.jail import Cancelled
+from worker.media.video import render as video
 
 pytestmark = pytest.mark.slow
 

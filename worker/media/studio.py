@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.media.formats import Format, format_named
+from worker.media.image.client import render_image
 from worker.media.jail import Jail
 from worker.media.limits import MediaLimits
-from worker.media.photo import render_image
 from worker.media.proving import prove
 from worker.media.rendered import Made, Proof, Rendered
-from worker.media.video import render_video
+from worker.media.video.render import render_video
 
 
 @dataclass(frozen=True, kw_only=True)

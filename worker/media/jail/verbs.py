@@ -9,6 +9,6 @@ from __future__ import annotations
 VERBS: dict[str, str] = {
     "jail.probe": "worker.media.jail.probes:attempt",
     "jail.decode": "worker.media.jail.probes:decode",
-    "image.render": "worker.media.image:render",
+    "image.render": "worker.media.image.render:render",
     "proof.read": "worker.media.proof:read",
 }

@@ -10,9 +10,9 @@ from typing import Any
 
 from worker.media.codes import unprocessable
 from worker.media.formats import Format, format_named
+from worker.media.image.metadata import KINDS
 from worker.media.jail import Answer, Jail, Limits
 from worker.media.limits import MediaLimits
-from worker.media.metadata import KINDS
 from worker.media.rendered import Facts, Made, Rendered
 from worker.media.renditions import PUBLISHED, Rendition, renditions_of
 

@@ -17,16 +17,16 @@ import pillow_heif
 from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from worker.errors import Unprocessable
-from worker.media import colour, metadata
 from worker.media.codes import unprocessable
-from worker.media.encode import Reel, encoded
-from worker.media.fingerprint import placeholder
 from worker.media.formats import Format, format_named
-from worker.media.icc import adobe_rgb
+from worker.media.image import colour, metadata
+from worker.media.image.encode import Reel, encoded
+from worker.media.image.fingerprint import placeholder
+from worker.media.image.icc import adobe_rgb
+from worker.media.image.probe import judge, probe
+from worker.media.image.scale import fitted, shrink, smaller
 from worker.media.limits import MediaLimits
-from worker.media.probe import judge, probe
 from worker.media.renditions import Rendition, renditions_of
-from worker.media.scale import fitted, shrink, smaller
 from worker.media.walk import exif
 from worker.media.walk.found import Walked
 

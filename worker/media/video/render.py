@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from worker.media import complaints, ffmpeg, ffprobe, tags
 from worker.media.codes import unprocessable
-from worker.media.ffmpeg import Source
-from worker.media.ffprobe import Clip, Colour
 from worker.media.formats import Format
+from worker.media.image.client import render_frame
 from worker.media.jail import Finished, Jail, Limits
 from worker.media.limits import MediaLimits
-from worker.media.photo import render_frame
-from worker.media.progress import Counted, Encoded, Progress
 from worker.media.rendered import Facts, Made, Rendered
 from worker.media.renditions import renditions_of
+from worker.media.video import complaints, ffmpeg, ffprobe, tags
+from worker.media.video.ffmpeg import Source
+from worker.media.video.ffprobe import Clip, Colour
+from worker.media.video.progress import Counted, Encoded, Progress
 
 # All steps of one clip together, in seconds: with the proof behind it this ends before the queue's own time limit.
 DEADLINE_S = 700.0

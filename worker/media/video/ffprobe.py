@@ -19,7 +19,7 @@ from worker.media.limits import MediaLimits
 MOST_FRAMES_A_SECOND = 1_000
 _HDR = frozenset({"smpte2084", "arib-std-b67"})
 _WIDE = frozenset({"bt2020", "smpte431", "smpte432"})
-# What a film may be made of, in ffprobe's words; the decoders themselves are listed in `worker.media.ffmpeg`.
+# What a film may be made of, in ffprobe's words; the decoders themselves are listed in `worker.media.video.ffmpeg`.
 _PICTURES = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "h263"})
 _SOUNDS = frozenset({"aac", "mp3", "opus", "vorbis", "ac3", "amr_nb", "amr_wb"})
 _SOUNDS |= {"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"}

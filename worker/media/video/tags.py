@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from worker.media.ffprobe import Told
+from worker.media.video.ffprobe import Told
 
 # Tags that every file carries and that say nothing of anybody.
 _PLAIN = re.compile(

@@ -6,7 +6,7 @@ import math
 
 from PIL import Image
 
-from worker.media import colour
+from worker.media.image import colour
 
 # Output rows of one band, and the filter's reach in output pixels on either side (Lanczos: 3).
 _BAND = 64

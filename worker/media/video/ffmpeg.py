@@ -14,8 +14,8 @@ from typing import Any
 
 import ffmpeg
 
-from worker.media.ffprobe import Clip, Colour
 from worker.media.limits import MediaLimits
+from worker.media.video.ffprobe import Clip, Colour
 
 # At most so much in a second of picture, so that a noisy clip has a bound; x264's own level for 1080p allows 20.
 MOST_BITRATE = 12_000_000

@@ -84,6 +84,8 @@ COMMON: Mapping[str, object] = {
     "worker_pool_start_method": "fork",
     # Warm stop plus drain plus a long grace; a cold stop raises between any two instructions and may deadlock.
     "worker_soft_shutdown_timeout": 0,
+    # A message that is none would end worker after worker: it is refused before Celery's own code meets it.
+    "worker_consumer": "tasks.consumer:CarefulConsumer",
     # Our own handler writes templates without their arguments (P7); see `tasks/life.py`.
     "worker_hijack_root_logger": False,
     "worker_redirect_stdouts": False,

@@ -70,6 +70,7 @@ def api(
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to listen on.")] = None,
 ) -> int:
     """The HTTP edge alone."""
+    from tasks.life import alive_signal
     from worker.api.app import serve
 
     terminal: Terminal = ctx.obj
@@ -79,7 +80,8 @@ def api(
         bound = port if port is not None else house.settings.api_port
         with serve(house, host=house.settings.api_host, port=bound) as address:
             _say(terminal, "the API listens", address)
-            stop.wait()
+            with alive_signal(house.settings.alive_path("api")):
+                stop.wait()
     return DONE
 
 

@@ -44,6 +44,7 @@ class Process:
         """
         upload = self._take(upload_id, job)
         if upload is None:
+            self._clear(upload_id)
             return
         guard.step("claimed")
         try:
@@ -92,6 +93,13 @@ class Process:
         if left:
             self.shelf.destroy(left, trigger=Trigger.RETENTION)
         return taken
+
+    def _clear(self, upload_id: str) -> None:
+        """A run that was killed after its commit left its working copy: it goes now, not when its hour is over."""
+        with self.ledger.read() as tx:
+            left = [a for a in artifacts.of_upload(tx, upload_id, states=_LIVE) if a.kind is ArtifactKind.SCRATCH]
+        if left:
+            self.shelf.destroy(left, trigger=Trigger.RETENTION)
 
     def _original(self, upload: Upload) -> Artifact:
         with self.ledger.read() as tx:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from storage_backends.keys import Key
-from worker.errors import Refused, StateConflict, Unprocessable
+from worker.errors import Refused, StateConflict, Unavailable, Unprocessable
 from worker.flows.receive import HEAD_BYTES, Receive, checked
 from worker.ledger import artifacts, tombstones, uploads
 from worker.ledger.database import Ledger
@@ -16,6 +16,8 @@ from worker.shelf import Shelf
 
 INTAKE_CLASS = "intake"
 INTAKE_NAME = "object"
+# A twin of the message can overtake at three places: the row, the copy, the commit.
+_TRIES = 5
 
 
 def intake_key(app: str, upload_id: str) -> str:
@@ -35,6 +37,23 @@ class Submit:
         `upload_exists` (another app's), `erased`."""
         if checked(new).upload_id is None:
             raise Refused("mayfly.submit needs an upload_id", code="bad_upload_id")
+        for _ in range(_TRIES):
+            try:
+                return self._once(new, keep_for)
+            except Refused as refused:
+                if not self._overtaken(new, refused):
+                    raise
+        raise Unavailable("the same object is being taken in just now; trying again", code="overtaken")
+
+    def _overtaken(self, new: NewUpload, refused: Refused) -> bool:
+        """Whether the same message, delivered twice at once, has done meanwhile what we were about to do."""
+        with self.ledger.read() as tx:
+            known = uploads.find(tx, new.upload_id or "")
+        if known is None or known.app != new.app or known.subject_key != new.subject_key:
+            return False
+        return isinstance(refused, StateConflict) or known.state is not UploadState.RECEIVING
+
+    def _once(self, new: NewUpload, keep_for: timedelta) -> Upload:
         upload = self._open(new, keep_for)
         if upload.state is not UploadState.RECEIVING:
             return upload

@@ -30,7 +30,7 @@ def sound(message: Any) -> bool:
         and len(body) == 3
         and isinstance(body[0], list)
         and isinstance(body[1], dict)
-        and (body[2] is None or isinstance(body[2], dict) and not any(body[2].values()))
+        and (body[2] is None or (isinstance(body[2], dict) and not any(body[2].values())))
     )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from worker.flows.guard import Guard
 
 
-@job(kind="sweep", work_class=WorkClass.LIFECYCLE, duty=True)
+@job(kind="sweep", work_class=WorkClass.LIFECYCLE)
 def sweep(house: House, target: str, claimed: Job, guard: Guard) -> None:
     """Find what is due and destroy it; comes again for ever."""
     house.sweep(target, claimed, guard)

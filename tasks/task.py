@@ -37,14 +37,13 @@ ErrorClass: TypeAlias = Literal["transient", "partner", "crash"]
 class JobTask:
     """A kind of job and the plain callable that does it; calling it needs no queue.
 
-    `classes` are the queues that may carry it; `duty` jobs come again for ever and are never set aside. `awaited_by` is
-    the kind of job that waits until a recalled one of these has let go of the same target.
+    `classes` are the queues that may carry it. `awaited_by` is the kind of job that waits until a recalled one of these
+    has let go of the same target.
     """
 
     kind: str
     classes: frozenset[WorkClass]
     run: Run
-    duty: bool = False
     awaited_by: str | None = None
 
     @property
@@ -56,11 +55,11 @@ class JobTask:
 
 
 def job(
-    *, kind: str, work_class: WorkClass | tuple[WorkClass, ...], duty: bool = False, awaited_by: str | None = None
+    *, kind: str, work_class: WorkClass | tuple[WorkClass, ...], awaited_by: str | None = None
 ) -> Callable[[Run], JobTask]:
     """Declare a job. Keyword options only, and only these: Celery would swallow a misspelt one in silence."""
     classes = frozenset(work_class if isinstance(work_class, tuple) else (work_class,))
-    return lambda run: JobTask(kind=kind, classes=classes, run=run, duty=duty, awaited_by=awaited_by)
+    return lambda run: JobTask(kind=kind, classes=classes, run=run, awaited_by=awaited_by)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +115,11 @@ _DEATHS: tuple[tuple[str, str], ...] = (
 )
 
 
-def judge(error: BaseException, claimed: Job, *, duty: bool = False) -> Outcome:
+def judge(error: BaseException, claimed: Job) -> Outcome:
     """The one question a failure answers: would trying again help?
 
     What is away comes back: such a job waits, however often, and its upload's last day bounds that. What is not of our
-    error trees is a crash: tried again, but at most `leases.ATTEMPTS` times in all.
+    error trees is a crash: tried again, but at most `leases.ATTEMPTS` times in all. A lasting job is tried for ever.
     """
     if isinstance(error, LeaseLost):
         return QUIET
@@ -130,7 +129,7 @@ def judge(error: BaseException, claimed: Job, *, duty: bool = False) -> Outcome:
         delay = delay_of(error_class, claimed.waits + 1, retry_after_s=_asked(error))
         return Outcome(verb="wait", code=code_of(error), delay=delay)
     code = code_of(error) if known or isinstance(error, MayflyError) else _death(error)
-    if (known or claimed.attempts >= leases.ATTEMPTS) and not duty:
+    if (known or claimed.attempts >= leases.ATTEMPTS) and not claimed.lasting:
         return Outcome(verb="dead", code=code)
     return Outcome(verb="retry", code=code, delay=delay_of("crash", claimed.attempts))
 
@@ -177,7 +176,7 @@ def _attempt(seat: Seat, house: House, task: JobTask, claimed: Job) -> Outcome:
         with guard:
             task(house, claimed.target, claimed, guard)
     except BaseException as error:  # noqa: BLE001  MemoryError and SystemExit become a row, not a dead worker
-        return QUIET if guard.cancelled() else judge(error, claimed, duty=task.duty)
+        return QUIET if guard.cancelled() else judge(error, claimed)
     return DONE
 
 

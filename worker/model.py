@@ -182,7 +182,8 @@ class Artifact:
 class Job:
     """A claimed piece of work: the lease is ours as long as `fence` is the row's.
 
-    `attempts` counts claims that ended in a crash or may yet; `waits` those that found something we need away.
+    `attempts` counts claims that ended in a crash or may yet; `waits` those that found something we need away. A
+    `lasting` job must be done and is never set aside: an erasure, or a duty that comes again for ever.
     """
 
     id: str
@@ -192,6 +193,7 @@ class Job:
     fence: int
     attempts: int
     waits: int = 0
+    lasting: bool = False
     lease_until: datetime
 
 

@@ -54,6 +54,34 @@ def test_a_duty_that_went_well_has_forgotten_its_waits(timed: Timed) -> None:
     assert timed.answer().waits == 0
 
 
+def test_a_lasting_job_outlives_every_crash_and_ends_when_it_is_done(timed: Timed) -> None:
+    job_id = timed.create(lasting=True)
+    for _ in range(6):
+        (bell,) = timed.take()
+        job = timed.claim(bell.job_id, bell.fence)
+        assert job is not None
+        assert job.lasting
+        with timed.ledger.begin() as tx:
+            leases.crashed(tx, job_id, job.fence - 1)
+        timed.go(leases.BACK_OFF_LONGEST)
+
+    # Also one whose worker went silent is rung again, and one that is buried only waits
+    (bell,) = timed.take()
+    silent = timed.claim(bell.job_id, bell.fence)
+    assert silent is not None
+    timed.go(leases.LEASE + SECOND)
+    with timed.ledger.begin() as tx:
+        (dead,) = leases.expired(tx, 10)
+        assert not dead.exhausted
+        leases.bury(tx, dead.job, code="crashed")
+        assert leases.dead(tx) == []
+    timed.go(leases.BACK_OFF_LONGEST)
+    job = timed.answer()
+    with timed.ledger.begin() as tx:
+        leases.finish(tx, job)
+        assert not leases.pending(tx, kinds=("process",))
+
+
 def test_a_waiting_job_that_is_recalled_is_done_with(timed: Timed) -> None:
     timed.create()
 

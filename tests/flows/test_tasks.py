@@ -22,14 +22,16 @@ from worker.wiring import House
 Deed = Callable[[House, str, Job, Guard], None]
 
 
-def task_of(deed: Deed, *, duty: bool = False, awaited_by: str | None = None) -> JobTask:
+def task_of(deed: Deed, *, awaited_by: str | None = None) -> JobTask:
     classes = frozenset({WorkClass.LIFECYCLE})
-    return JobTask(kind="erase", classes=classes, run=deed, duty=duty, awaited_by=awaited_by)  # type: ignore[arg-type]
+    return JobTask(kind="erase", classes=classes, run=deed, awaited_by=awaited_by)  # type: ignore[arg-type]
 
 
-def rung(house: House, target: str = "t", *, kind: str = "erase", every: timedelta | None = None) -> Bell:
+def rung(
+    house: House, target: str = "t", *, kind: str = "erase", every: timedelta | None = None, lasting: bool = False
+) -> Bell:
     with house.ledger.begin() as tx:
-        leases.create(tx, kind=kind, target=target, work_class=WorkClass.LIFECYCLE, every=every)
+        leases.create(tx, kind=kind, target=target, work_class=WorkClass.LIFECYCLE, every=every, lasting=lasting)
         return next(bell for bell in outbox.take(tx, limit=100) if bell.kind == kind)
 
 
@@ -97,13 +99,26 @@ def test_three_crashes_are_enough(house: House) -> None:
 
 def test_a_duty_never_dies(house: House) -> None:
     bell = rung(house, "all", kind="reconcile", every=timedelta(hours=1))
-    task = JobTask(kind="reconcile", classes=frozenset({WorkClass.LIFECYCLE}), run=raising(Refused("x")), duty=True)  # type: ignore[arg-type]
+    task = JobTask(kind="reconcile", classes=frozenset({WorkClass.LIFECYCLE}), run=raising(Refused("x")))  # type: ignore[arg-type]
     for _ in range(5):
         ring(house, task, bell)
         with house.ledger.begin() as tx:
             leases.hurry(tx, "reconcile", "all")
             bell = next(iter(outbox.take(tx, limit=1)), bell)
     assert state(house, bell.job_id)[0] == "ready"
+
+
+def test_an_erasure_is_never_set_aside_however_often_its_worker_dies(house: House) -> None:
+    bell = rung(house, lasting=True)
+    for error in (MemoryError(), Refused("x"), Defect("y"), SystemExit(), RuntimeError(), MemoryError()):
+        ring(house, task_of(raising(error)), bell)
+        assert state(house, bell.job_id)[0] == "ready"
+        with house.ledger.begin() as tx:
+            leases.hurry(tx, "erase", "t")
+            bell = next(iter(outbox.take(tx, limit=1)), bell)
+
+    ring(house, task_of(nothing), bell)
+    assert state(house, bell.job_id)[0] == "done"
 
 
 @pytest.mark.parametrize(

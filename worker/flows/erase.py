@@ -50,7 +50,7 @@ class Erase:
     def _begin(self, tx: Tx, upload_id: str, trigger: Trigger, request_id: str | None) -> Upload:
         if (upload := uploads.get(tx, upload_id)).state is not UploadState.ERASED:
             # Jobs before the upload, as everybody locks them. What still works on it stops at its next heartbeat.
-            leases.create(tx, kind="erase", target=upload_id, work_class=WorkClass.LIFECYCLE)
+            leases.create(tx, kind="erase", target=upload_id, work_class=WorkClass.LIFECYCLE, lasting=True)
             for writer in _WRITERS:
                 leases.recall(tx, kind=writer, target=upload_id)
             events.lock(tx, upload_id)

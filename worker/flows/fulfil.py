@@ -28,7 +28,7 @@ class Fulfil:
         """Record the request and make its work due, in one commit; an open one for the same person is returned."""
         with self.ledger.begin() as tx:
             request_id = requests.open(tx, app=app, subject_key=subject_key)
-            leases.create(tx, kind="erase_subject", target=request_id, work_class=WorkClass.LIFECYCLE)
+            leases.create(tx, kind="erase_subject", target=request_id, work_class=WorkClass.LIFECYCLE, lasting=True)
             return request_id
 
     def run(self, request_id: str, job: Job, guard: Guard) -> None:

@@ -1,7 +1,8 @@
 """Jobs: one row each, taken by lease, fence and attempt. The broker only rings; what counts is here (P5).
 
 A ready job always has a bell in the outbox, a leased one a lease that runs out, so none can be forgotten. Attempts are
-counted at the claim: nobody can die before being counted. A duty is a job with a period; it never dies.
+counted at the claim: nobody can die before being counted. What must be done is lasting and is never set aside; a duty
+is a lasting job with a period.
 Take the lock of a job (`check`, `cancel`) before that of an upload when one transaction needs both.
 """
 
@@ -30,7 +31,7 @@ __all__ = [
 ATTEMPTS = 3
 LEASE = timedelta(seconds=30)
 HEARTBEAT = timedelta(seconds=10)
-# A duty whose runs crash waits this long after the third crash, doubling to the longest.
+# A lasting job whose runs crash waits this long after the third crash, doubling to the longest.
 BACK_OFF = timedelta(seconds=30)
 BACK_OFF_LONGEST = timedelta(minutes=10)
 
@@ -72,14 +73,17 @@ def create(
     work_class: WorkClass,
     not_before: datetime | None = None,
     every: timedelta | None = None,
+    lasting: bool = False,
 ) -> str:
-    """Have this done, at `not_before` or at once, and again every `every`; returns the job's id.
+    """Have this done, at `not_before` or at once, and again every `every`; returns the job's id. `lasting`: it is never
+    set aside, as no duty is.
 
     One live job for each kind and target: where there is one, its id is returned and it is brought forward; if it is
     running just now it will run once more, since it may have looked too early.
     """
     due_at = not_before or tx.now
     row = _new(tx, kind=kind, target=target, work_class=work_class, not_before=due_at, every=every)
+    row["lasting"] = lasting or every is not None
     job_id = str(row["id"])
     while not insert_new(tx, _T, row):
         if (existing := _bring_forward(tx, kind, target, due_at)) is not None:
@@ -156,7 +160,7 @@ def finish(tx: Tx, job: Job) -> None:
 
 def retry(tx: Tx, job: Job, *, delay: timedelta, code: str) -> bool:
     """Try again after `delay`. False: that was the last attempt, the job is buried. Raises `LeaseLost`."""
-    if job.attempts >= ATTEMPTS and _lock(tx, job).every is None:
+    if job.attempts >= ATTEMPTS and not _lock(tx, job).lasting:
         bury(tx, job, code=code)
         return False
     _ready(tx, job, tx.now + delay, code=code)
@@ -175,10 +179,10 @@ def release(tx: Tx, job: Job) -> None:
 
 
 def bury(tx: Tx, job: Job, *, code: str) -> None:
-    """No more attempts: a dead letter that an operator sees and requeues. A duty backs off instead. Raises
+    """No more attempts: a dead letter that an operator sees and requeues. A lasting job backs off instead. Raises
     `LeaseLost`."""
     row = _lock(tx, job)
-    if row.every is not None:
+    if row.lasting:
         _ready(tx, job, tx.now + _back_off(row.attempts), code=code)
         return
     _mine(tx, job, {"state": "dead", "lease_until": None, "holder": None, "code": code, "state_at": tx.now})
@@ -204,7 +208,7 @@ def crashed(tx: Tx, job_id: str, message_fence: int) -> None:
     if row.recalled:
         let_go(tx, to_job(row))
         return
-    if row.every is None and row.attempts >= ATTEMPTS:
+    if not row.lasting and row.attempts >= ATTEMPTS:
         tx.conn.execute(update(_T).where(*guard, _T.c.lease_until > tx.now).values(lease_until=tx.now))
         return
     _ready(tx, to_job(row), tx.now + (_back_off(row.attempts) if row.attempts >= ATTEMPTS else timedelta(0)))
@@ -223,7 +227,7 @@ def expired(tx: Tx, limit: int) -> list[Expired]:
             fence=row.fence,
             attempts=row.attempts,
             lease_until=row.lease_until,
-            exhausted=row.every is None and row.attempts >= ATTEMPTS,
+            exhausted=not row.lasting and row.attempts >= ATTEMPTS,
         )
         for row in tx.conn.execute(query.order_by(_T.c.lease_until).limit(limit))
     ]
@@ -288,7 +292,7 @@ def prune(tx: Tx, *, before: datetime, limit: int = 1000) -> int:
 
 def _new(tx: Tx, **columns: Any) -> dict[str, Any]:
     """The row of a job that nobody has claimed yet."""
-    counters = {"fence": 0, "attempts": 0, "waits": 0, "again": False, "recalled": False}
+    counters = {"fence": 0, "attempts": 0, "waits": 0, "lasting": False, "again": False, "recalled": False}
     return {"id": new_id("job"), "state": "ready", "created_at": tx.now, "state_at": tx.now, **counters, **columns}
 
 
@@ -348,7 +352,7 @@ def _lock(tx: Tx, job: Job) -> Any:
 
 
 def _has_attempts() -> ColumnElement[bool]:
-    return or_(_T.c.attempts < ATTEMPTS, _T.c.every.is_not(None))
+    return or_(_T.c.attempts < ATTEMPTS, _T.c.lasting.is_(True))
 
 
 def _back_off(attempts: int) -> timedelta:

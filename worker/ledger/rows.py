@@ -75,6 +75,7 @@ def to_job(row: Row[Any]) -> Job:
         fence=row.fence,
         attempts=row.attempts,
         waits=row.waits,
+        lasting=row.lasting,
         lease_until=row.lease_until,
     )
 

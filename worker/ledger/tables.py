@@ -153,6 +153,8 @@ leases = Table(
     # One line for the operator, of our own words.
     Column("detail", String(200)),
     Column("every", Span),
+    # It must be done, however often it fails: never set aside.
+    Column("lasting", Boolean(create_constraint=False), nullable=False),
     # Somebody asked for this job while it was running: it runs once more.
     Column("again", Boolean(create_constraint=False), nullable=False),
     # It is no longer wanted: its holder loses it at the next heartbeat, and nobody claims it again.

@@ -81,6 +81,7 @@ def _leases() -> None:
         Column("code", String(64), nullable=True),
         Column("detail", String(200), nullable=True),
         Column("every", Span(), nullable=True),
+        Column("lasting", Boolean(), nullable=False),
         Column("again", Boolean(), nullable=False),
         Column("recalled", Boolean(), nullable=False),
         Column("created_at", Instant(), nullable=False),

@@ -1,25 +1,33 @@
 # make demo   installs what is missing, then takes a photo and a video from upload to observed erasure
 # make test   installs what is missing, then runs every check and every test
 # make quick  the developer's loop: the same without the slow tests, stopping at the first failure
+# make corpus runs every file of the shared collections beside the project, where they are
 # make lock   resolves the dependencies of pyproject.toml anew (UPGRADE=1: newer versions of everything)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: demo test quick check lock
+.PHONY: demo test quick corpus check lock
 
 demo:
 	@.ci/install demo
 	.venv/bin/mayfly demo
 
 test: check
-	.venv/bin/python -m pytest
+	$(PYTEST)
 
 quick: check
-	.venv/bin/python -m pytest -x -q -m "not slow"
+	$(PYTEST) -x -q -m "not slow"
+
+corpus: check
+	.venv/bin/python -m pytest --whole-corpus tests/flows/test_corpus_pictures.py tests/flows/test_corpus_videos.py
+
+# One process a processor; a file's tests stay together, since they share what they start.
+PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
 check:
 	@.ci/install test
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check -q .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 

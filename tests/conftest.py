@@ -21,6 +21,10 @@ _NUMBERS = itertools.count(1)
 _TEMPLATE = "mayfly_template"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole-corpus", action="store_true", help="run every file of the shared collections")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> Iterator[None]:
     """No setting of the developer's own leaks into a test."""

@@ -1,12 +1,8 @@
-"""Every picture of the shared collections through the workshop and the second reader, in one jail.
-
-The collections are data of other people, looked for beside the project and never copied into it.
-"""
+"""Pictures of the shared collections through the workshop and the second reader, in one jail."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import samples
+from tests import corpus, samples
+from tests.corpus import SHARED
 from tests.darkroom import LIMITS, VERBS, Darkroom
 from tests.processes import children_of, zygote
 from worker.errors import Unprocessable
@@ -31,8 +28,6 @@ from worker.media.studio import Studio
 
 pytestmark = pytest.mark.slow
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
-LEAKCHECK = SHARED / "tools" / "leakcheck.py"
 # A file may take this long on a loaded host; the slowest good one takes about three seconds.
 SLOWEST_S = 45.0
 # These hold the pictures of cameras and phones as they came: none may be refused.
@@ -76,11 +71,8 @@ def run(studio: Studio, path: Path, fmt: Format) -> Outcome:
     return Outcome(path=path, code="", seconds=time.monotonic() - start, rendered=rendered)
 
 
-def pictures(folder: str) -> list[tuple[Path, Format]]:
-    place = SHARED / folder
-    if not place.is_dir():
-        pytest.skip(f"no ../shared/{folder} beside the project")
-    found = [(path, _kind(path)) for path in sorted(place.rglob("*")) if path.is_file()]
+def pictures(folder: str, config: pytest.Config) -> list[tuple[Path, Format]]:
+    found = [(path, _kind(path)) for path in corpus.files(folder, config, one_in=4, always=REFUSED)]
     return [(path, fmt) for path, fmt in found if fmt is not None and fmt.work_class == "image"]
 
 
@@ -98,14 +90,14 @@ def jail() -> Iterator[Jail]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(jail: Jail) -> Callable[[str], list[Outcome]]:
+def outcomes(jail: Jail, pytestconfig: pytest.Config) -> Callable[[str], list[Outcome]]:
     """Name of a collection -> what became of each picture; each collection is run once."""
     studio = Studio(jail=jail, limits=LIMITS, video_threads=1)
     done: dict[str, list[Outcome]] = {}
 
     def of(folder: str) -> list[Outcome]:
         if folder not in done:
-            given = pictures(folder)
+            given = pictures(folder, pytestconfig)
             with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
                 done[folder] = list(pool.map(lambda each: run(studio, *each), given))
         return done[folder]
@@ -115,10 +107,10 @@ def outcomes(jail: Jail) -> Callable[[str], list[Outcome]]:
 
 @pytest.mark.parametrize("folder", ["corpus", "corpus-hostile"])
 def test_every_picture_becomes_clean_renditions_or_a_code(
-    jail: Jail, outcomes: Callable[[str], list[Outcome]], folder: str, tmp_path: Path
+    jail: Jail, outcomes: Callable[[str], list[Outcome]], folder: str, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     descriptors = len(os.listdir("/proc/self/fd"))
-    given = {path for path, _ in pictures(folder)}
+    given = {path for path, _ in pictures(folder, pytestconfig)}
 
     found = outcomes(folder)
 
@@ -171,10 +163,9 @@ def decodes(jail: Jail, path: Path) -> bool:
 def test_an_independent_judge_finds_nothing_in_what_comes_out(
     outcomes: Callable[[str], list[Outcome]], tmp_path: Path
 ) -> None:
-    """Every eighth picture, both large renditions, against its original: tags, structure, bytes and taint."""
-    if not LEAKCHECK.exists() or shutil.which("exiftool") is None:
-        pytest.skip("needs ../shared/tools/leakcheck.py beside the project, and exiftool")
-    good = _good(outcomes("corpus"))[::8]
+    """Some of them, both large renditions, against its original: tags, structure, bytes and taint."""
+    leakcheck = corpus.judge()
+    good = _good(outcomes("corpus"))[::3]
     for each in good:
         assert each.rendered is not None
         place = tmp_path / each.path.relative_to(SHARED / "corpus")
@@ -182,7 +173,7 @@ def test_an_independent_judge_finds_nothing_in_what_comes_out(
         for made in each.rendered.made[:2]:
             place.with_name(f"{place.name}.{made.media_type.partition('/')[2]}").write_bytes(made.body or b"")
 
-    argv = [sys.executable, str(LEAKCHECK), "--against", str(SHARED / "corpus"), "--jobs", "2", "--max", "3"]
+    argv = [sys.executable, str(leakcheck), "--against", str(SHARED / "corpus"), "--jobs", "2", "--max", "3"]
     said = subprocess.run([*argv, str(tmp_path)], capture_output=True, text=True, check=False)
 
     assert said.returncode == 0, said.stdout[-3000:] + said.stderr[-2000:]

@@ -1,6 +1,6 @@
 # make demo   installs what is missing, then takes a photo and a video from upload to observed erasure
 # make test   installs what is missing, then runs every check and every test
-# make quick  the developer's loop: the same without the slow tests, stopping at the first failure
+# make quick  the developer's loop, under a minute: no type check, no slow tests, SQLite only; stops at a failure
 # make corpus runs every file of the shared collections beside the project, where they are
 # make lock   resolves the dependencies of pyproject.toml anew (UPGRADE=1: newer versions of everything)
 
@@ -15,11 +15,14 @@ demo:
 test: check
 	$(PYTEST)
 
-quick: check
+quick:
+	@.ci/install test
+	.venv/bin/ruff check -q .
 	$(PYTEST) -x -q -m "not slow"
 
 corpus: check
-	.venv/bin/python -m pytest --whole-corpus tests/flows/test_corpus_pictures.py tests/flows/test_corpus_videos.py
+	.venv/bin/python -m pytest --whole-corpus tests/flows/test_corpus_pictures.py tests/flows/test_corpus_videos.py \
+		tests/unit/test_image_large.py tests/e2e/test_main_job.py
 
 # One process a processor; a file's tests stay together, since they share what they start.
 PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile

@@ -161,6 +161,7 @@ def test_due_uploads_are_those_past_their_day_that_nobody_holds(ledger: Ledger) 
         assert uploads.get(tx, young.id).delete_at > tx.now
 
 
+@pytest.mark.slow
 def test_100_000_copies_100_due_the_claim_touches_only_the_due_ones(ledger: Ledger) -> None:
     with ledger.begin() as tx:
         _many(tx, rows.upload(tx).id)

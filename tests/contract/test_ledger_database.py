@@ -43,6 +43,7 @@ def test_the_checks_are_in_the_migration_too(ledger: Ledger) -> None:
     assert wanted - found == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_many_processes_may_migrate_at_once(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if kind == "sqlite":

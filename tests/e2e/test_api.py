@@ -18,6 +18,8 @@ from tests import samples
 from tests.commands import mayfly, running
 from tests.servers import free_port, listens, postgres_server, until
 
+pytestmark = pytest.mark.slow
+
 
 def get(url: str) -> tuple[int, dict[str, Any]]:
     try:
@@ -88,7 +90,6 @@ def test_a_host_that_is_not_ours_is_refused(tmp_path: Path) -> None:
     assert (ran.status, ran.code) == (1, "address_unavailable")
 
 
-@pytest.mark.slow
 def test_what_a_killed_command_had_begun_is_done_by_up(tmp_path: Path) -> None:
     """Whatever was taken in is in the ledger; whoever runs next does it, here `mayfly up`."""
     home, photo, short = tmp_path / "home", tmp_path / "photo.jpg", {"MAYFLY_LEASE_SECONDS": "2"}
@@ -104,7 +105,6 @@ def test_what_a_killed_command_had_begun_is_done_by_up(tmp_path: Path) -> None:
         assert started.end() == 0
 
 
-@pytest.mark.slow
 def test_it_is_not_ready_while_the_ledger_is_away(tmp_path: Path) -> None:
     with postgres_server() as url:
         database = {"MAYFLY_DATABASE_URL": url}

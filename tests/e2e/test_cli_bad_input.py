@@ -25,6 +25,8 @@ from tests.contract.disks import make_read_only, mounted
 from tests.houses import files_below
 from tests.servers import free_port
 
+pytestmark = pytest.mark.slow
+
 CANARY = "anna-canary"
 PROCESS = ("process", "--subject", CANARY)
 NOBODY = "upl_" + "0" * 32
@@ -223,7 +225,6 @@ def test_a_file_of_another_type_than_declared_is_refused(folder: Path, photo: Pa
     assert files_below(folder / "typed") == []
 
 
-@pytest.mark.slow
 def test_every_limit_has_its_code(folder: Path, photo: Path) -> None:
     wide = folder / "wide.png"
     body = io.BytesIO()
@@ -269,7 +270,6 @@ def test_a_home_that_may_not_be_written(tmp_path: Path, photo: Path) -> None:
     assert list(shut.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_a_full_disk_keeps_nothing_half_written_and_works_again(tmp_path: Path, photo: Path) -> None:
     big = tmp_path / "big.jpg"
     big.write_bytes(photo.read_bytes() + os.urandom(3_000_000))
@@ -286,7 +286,6 @@ def test_a_full_disk_keeps_nothing_half_written_and_works_again(tmp_path: Path, 
         assert mayfly(home, *PROCESS, photo).status == 0
 
 
-@pytest.mark.slow
 def test_a_disk_that_became_read_only(tmp_path: Path, photo: Path) -> None:
     home = tmp_path / "small"
     with mounted(home, "size=8m"):
@@ -299,7 +298,6 @@ def test_a_disk_that_became_read_only(tmp_path: Path, photo: Path) -> None:
 # --- servers ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_doctor_finds_what_is_away_and_goes_on(tmp_path: Path) -> None:
     away = {
         "MAYFLY_BROKER_URL": f"redis://127.0.0.1:{free_port()}/0",
@@ -318,7 +316,6 @@ def test_doctor_finds_what_is_away_and_goes_on(tmp_path: Path) -> None:
     clear(ran, "broker_unreachable")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("part", [("worker", "--class", "image", "-c", "1"), ("relay",)], ids=lambda part: part[0])
 def test_a_part_waits_for_its_broker_and_says_so(tmp_path: Path, part: tuple[str, ...]) -> None:
     away = {"MAYFLY_BROKER_URL": f"redis://:{CANARY}@127.0.0.1:{free_port()}/0"}
@@ -331,7 +328,6 @@ def test_a_part_waits_for_its_broker_and_says_so(tmp_path: Path, part: tuple[str
     assert CANARY not in "".join(started.err)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("part", [("relay",), ("api", "--port", "0")], ids=lambda part: part[0])
 def test_a_part_without_its_ledger_says_so_and_ends(tmp_path: Path, part: tuple[str, ...]) -> None:
     away = {

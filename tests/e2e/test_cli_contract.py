@@ -22,6 +22,8 @@ from tests.houses import files_below
 from worker.ledger import holds
 from worker.ledger.database import Ledger
 
+pytestmark = pytest.mark.slow
+
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "corpus"
 REAL = {
     "camera JPEG": "Exiv2__exiv2/test__data__exiv2-bug884c.jpg",
@@ -186,7 +188,6 @@ def test_a_receipt_is_checked_offline_and_a_changed_one_is_refused(home: Path, e
     assert (bad.status, bad.code, bad.document["error"]["code"]) == (1, "bad_signature", "bad_signature")
 
 
-@pytest.mark.slow
 def test_sweep_as_of_erases_what_is_due_by_then_and_a_hold_keeps_what_it_holds(tmp_path: Path) -> None:
     photo, home = tmp_path / "photo.jpg", tmp_path / "home"
     photo.write_bytes(samples.photo())
@@ -211,7 +212,6 @@ def test_sweep_as_of_erases_what_is_due_by_then_and_a_hold_keeps_what_it_holds(t
     assert len(files_below(home)) == 3
 
 
-@pytest.mark.slow
 def test_the_demo_shows_every_step_and_leaves_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     shown = mayfly(home, "demo")
@@ -230,7 +230,6 @@ def test_the_demo_shows_every_step_and_leaves_nothing(tmp_path: Path) -> None:
     assert (told.document["erasure"]["state"], told.document["copies_found_after"]) == ("completed", 0)
 
 
-@pytest.mark.slow
 def test_doctor_finds_everything_well(home: Path) -> None:
     ran = mayfly(home, "doctor", "--json")
 
@@ -239,7 +238,6 @@ def test_doctor_finds_everything_well(home: Path) -> None:
     assert names == ["jail", "ffmpeg", "broker", "ledger", "storage", "strip and erase"]
 
 
-@pytest.mark.slow
 def test_the_files_of_real_cameras_and_programs(tmp_path: Path) -> None:
     if not CORPUS.is_dir():
         pytest.skip("the media of other people are not here (../shared/corpus)")

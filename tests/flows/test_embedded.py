@@ -14,6 +14,8 @@ from worker.errors import Defect
 from worker.model import Job, Trigger, UploadState
 from worker.wiring import House
 
+pytestmark = pytest.mark.slow
+
 
 def ended(house: House, upload_id: str) -> bool:
     return houses.upload_of(house, upload_id).state in (UploadState.READY, UploadState.FAILED, UploadState.ERASED)

@@ -98,6 +98,7 @@ def test_the_progress_of_a_clip_is_told(house: House, tmp_path: Path) -> None:
     assert told == [100]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", PROCESS[:-1])
 def test_an_erasure_that_begins_at_any_step_wins(house: House, step: str) -> None:
     """P5: nothing that a late job makes is published, and nothing of it stays."""
@@ -124,6 +125,7 @@ def test_an_erasure_that_begins_at_any_step_wins(house: House, step: str) -> Non
     assert story.count("published") == (1 if step in ("published", "cleaned") else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", PROCESS[:-1])
 def test_a_run_that_breaks_at_any_step_is_made_good_by_the_next(house: House, step: str) -> None:
     """Published exactly once, and the copies of the broken run are gone."""

@@ -10,6 +10,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -19,6 +20,8 @@ from worker.ledger import leases, outbox
 from worker.ledger.database import FixedClock, Ledger
 from worker.ledger.outbox import Bell
 from worker.model import Job, WorkClass
+
+pytestmark = pytest.mark.slow
 
 JOBS = ("a", "b", "c")
 _TEMPLATE: list[bytes] = []

@@ -17,6 +17,8 @@ from tests.processes import SMALL, alive, children_of, eventually
 from worker.errors import Unavailable
 from worker.media.jail import IMAGE_LIMITS, Jail, JailDeath, Level, probes, selftest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CANARY = "canary-secret-2f9c"
 

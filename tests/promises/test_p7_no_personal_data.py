@@ -18,6 +18,8 @@ from tests.canaries import found, found_below
 from tests.commands import Ran, mayfly
 from tests.houses import files_below
 
+pytestmark = pytest.mark.slow
+
 NAME = "Canary-Näme q7x9w2"
 TEXT = "canary-exif-k4v8z1"
 SUBJECT = "canary.subject.m3t6@example.org"

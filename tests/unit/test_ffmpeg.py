@@ -194,6 +194,7 @@ def test_a_plain_ffmpeg_does_follow_it(tmp_path: Path, name: str) -> None:
     assert b"canary-4711" in (tmp_path / "out" / "stolen.mkv").read_bytes()
 
 
+@pytest.mark.slow
 @needs_ffmpeg
 @pytest.mark.parametrize("name", hostile_clips.FOLLOWERS)
 def test_the_jail_alone_stops_it(jail: Jail, tmp_path: Path, name: str) -> None:

@@ -17,6 +17,8 @@ from worker.media.codes import CODES
 from worker.media.formats import format_named, sniff
 from worker.media.image.probe import probe
 
+pytestmark = pytest.mark.slow
+
 # What the structure alone betrays: refused before any decoder. The others need a decode to be judged.
 _DECODED = frozenset({"avif-lying", "apng-lying", "jpeg-scans-allowed", "png-ztxt", "png-itxt", "png-iccp"}) | {
     "png-beyond", "jpeg-profile", "bmp-rle",

@@ -19,6 +19,8 @@ from worker.errors import Defect, Unprocessable
 from worker.media.jail import Answer, Jail, JailDeath, Limits
 from worker.media.jail.probes import sample
 
+pytestmark = pytest.mark.slow
+
 QUICK = Limits(address_space=1024 * MIB, cpu_s=1, wall_s=1.0)
 
 

@@ -17,6 +17,8 @@ from tests.processes import MIB, PYTHON, TOOL, children_of, zygote
 from worker.errors import Defect, Unavailable
 from worker.media.jail import Cancelled, Finished, Jail, JailDeath, Limits
 
+pytestmark = pytest.mark.slow
+
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 
 

@@ -50,7 +50,8 @@ CLASSES: Mapping[WorkClass, ClassOptions] = MappingProxyType(
             max_tasks_per_child=200,  # leaks of C libraries; at 50 tiny tasks lost 60 % of their throughput
             max_memory_kib=400_000,  # acts only after a task has ended; the guard is the jail's own limit
         ),
-        # One process a clip: ffmpeg brings its own threads. The jail's deadline (800 s) fires before the soft limit.
+        # One process a clip: ffmpeg brings its own threads. The jail's deadline fires before the soft limit. A clip takes
+        # minutes, so after SIGTERM it is given back soon and begins anew elsewhere.
         WorkClass.VIDEO: ClassOptions(
             pool="prefork",
             concurrency=1,
@@ -58,7 +59,7 @@ CLASSES: Mapping[WorkClass, ClassOptions] = MappingProxyType(
             soft_s=840,
             hard_s=900,
             visibility_s=1_020,
-            drain_s=15,
+            drain_s=5,
             polling_s=0.05,
             max_tasks_per_child=20,
         ),

@@ -72,7 +72,7 @@ def run(studio: Studio, path: Path, fmt: Format) -> Outcome:
 
 
 def pictures(folder: str, config: pytest.Config) -> list[tuple[Path, Format]]:
-    found = [(path, _kind(path)) for path in corpus.files(folder, config, one_in=6, always=REFUSED)]
+    found = [(path, _kind(path)) for path in corpus.files(folder, config, one_in=12, always=REFUSED)]
     return [(path, fmt) for path, fmt in found if fmt is not None and fmt.work_class == "image"]
 
 

@@ -50,8 +50,8 @@ CLASSES: Mapping[WorkClass, ClassOptions] = MappingProxyType(
             max_tasks_per_child=200,  # leaks of C libraries; at 50 tiny tasks lost 60 % of their throughput
             max_memory_kib=400_000,  # acts only after a task has ended; the guard is the jail's own limit
         ),
-        # One process a clip: ffmpeg brings its own threads. The jail's deadline fires before the soft limit. A clip takes
-        # minutes, so after SIGTERM it is given back soon and begins anew elsewhere.
+        # One process a clip: ffmpeg brings its own threads. The jail's deadline fires before the soft limit. A clip
+        # takes minutes, so after SIGTERM it is given back soon and begins anew elsewhere.
         WorkClass.VIDEO: ClassOptions(
             pool="prefork",
             concurrency=1,

@@ -211,6 +211,12 @@ def _many(tx: Tx, upload_id: str) -> None:
                 "next_attempt_at": at,
             }
         )
+    if tx.postgres:
+        cursor = tx.conn.connection.cursor()
+        with cursor.copy(f"COPY artifacts ({', '.join(made[0])}) FROM STDIN") as lines:
+            for row in made:
+                lines.write_row(tuple(row.values()))
+        return
     for start in range(0, ALL, 10_000):
         tx.conn.execute(insert(tables.artifacts), made[start : start + 10_000])
 

@@ -47,6 +47,7 @@ class Embedded:
         )
         self._stop = threading.Event()
         self._workers: list[Any] = []
+        self._ready: list[threading.Event] = []
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -64,6 +65,9 @@ class Embedded:
         self._threads.append(threading.Thread(target=self._relay.run, args=(self._stop,), name="relay", daemon=True))
         for thread in self._threads:
             thread.start()
+        # A worker that is still on its way up does not hear a stop.
+        for ready in self._ready:
+            ready.wait(_STOP_S)
 
     def ring(self) -> None:
         """Something was committed: let it begin now. Never blocks."""
@@ -80,6 +84,7 @@ class Embedded:
         relay.join(_STOP_S)
         _FADING.extend(consumers)
         self._workers.clear()
+        self._ready.clear()
         self._threads.clear()
         _ONE.release()
 
@@ -89,8 +94,11 @@ class Embedded:
         app = make_app(self._house.settings, seat=self._seat, polling_s=polling_s)
         # Celery's threads look a task up in the process's default application; ours all know the same tasks.
         app.set_default()
+        ready = threading.Event()
+        self._ready.append(ready)
         return WorkController(
             app=app,
+            ready_callback=lambda _consumer: ready.set(),
             hostname=f"embedded-{group[0]}@mayfly",
             pool="threads",
             concurrency=sum(each.embedded_concurrency for each in options),

@@ -24,8 +24,9 @@ corpus: check
 	.venv/bin/python -m pytest --whole-corpus tests/flows/test_corpus_pictures.py tests/flows/test_corpus_videos.py \
 		tests/unit/test_image_large.py tests/e2e/test_main_job.py
 
-# One process a processor; a file's tests stay together, since they share what they start.
-PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
+# Three processes keep two processors busy, since tests wait for servers a third of their time; a file's tests stay
+# together, since they share what they start.
+PYTEST := .venv/bin/python -m pytest -n 3 --dist loadfile
 
 check:
 	@.ci/install test

@@ -41,13 +41,12 @@ def test_a_bomb_ends_with_its_code_soon_and_small(darkroom: Darkroom, name: str)
     maker, codes = bombs.PICTURES[name]
     data = maker()
     assert len(data) < 1_100_000 or name == "jpeg-profile"
-    start = time.monotonic()
 
     code, peak = outcome(darkroom, data)
 
     assert code in codes
     assert not code or code in CODES
-    assert time.monotonic() - start < (20.0 if name in _DECODED else 8.0)  # on a loaded host; idle: 1.5 and 0.3
+    assert code != "decoder_timeout"
     assert peak < 300 * MIB
     assert os.listdir(darkroom.folder) == []
     assert children_of(zygote(darkroom.jail)) == set()
@@ -55,29 +54,29 @@ def test_a_bomb_ends_with_its_code_soon_and_small(darkroom: Darkroom, name: str)
 
 
 @pytest.mark.parametrize("name", sorted(set(bombs.PICTURES) - _DECODED))
-def test_what_the_structure_betrays_is_refused_by_the_pre_walk_within_moments(name: str) -> None:
+def test_what_the_structure_betrays_is_refused_before_any_decoder(name: str) -> None:
     maker, codes = bombs.PICTURES[name]
     data = maker()
     fmt = sniff(data)
     assert fmt is not None
-    start = time.process_time()
 
     with pytest.raises(Unprocessable) as refusal:
         probe(data, fmt, LIMITS)
 
     assert refusal.value.code in codes
-    assert time.process_time() - start < 0.15
 
 
 @pytest.mark.parametrize("second", [0x00, 0xD0, 0xFF, 0xD8, 0x01])
-def test_twenty_megabytes_of_marker_pairs_are_walked_in_half_a_second(second: int) -> None:
-    data = bombs.ff_pairs(20_000_000, second)
-    start = time.process_time()
+def test_marker_pairs_are_walked_in_linear_time(second: int) -> None:
+    def cost(size: int) -> float:
+        data = bombs.ff_pairs(size, second)
+        start = time.process_time()
+        with contextlib.suppress(Unprocessable):
+            probe(data, format_named("jpeg"), LIMITS)
+        return time.process_time() - start
 
-    with contextlib.suppress(Unprocessable):
-        probe(data, format_named("jpeg"), LIMITS)
-
-    assert time.process_time() - start < 0.5
+    # Sixteen times the bytes: a walk that looks back over them would take 256 times as long.
+    assert cost(16_000_000) < 100 * max(min(cost(1_000_000) for _ in range(3)), 0.001)
 
 
 @pytest.mark.parametrize("name", bombs.POLYGLOTS)

@@ -101,7 +101,7 @@ def test_every_misbehaviour_has_its_code_in_time_and_leaves_nothing(jail: Jail, 
         jail.call(f"misbehave.{verb}", None, {}, limits)
 
     assert death.value.code == code
-    assert time.monotonic() - start < limits.wall_s + 1.0
+    assert time.monotonic() - start < limits.wall_s + 10.0  # none of these would ever end by itself
     assert children_of(zygote(jail)) == set()
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert jail.call("misbehave.echo", None, {}, SMALL).header["bytes"] == 0
@@ -191,10 +191,9 @@ def test_a_hanging_child_does_not_delay_the_others(jail: Jail) -> None:
     thread = threading.Thread(target=hang)
     thread.start()
     assert eventually(lambda: len(children_of(zygote(jail))) == 1)
-    start = time.monotonic()
     jail.call("misbehave.echo", None, {}, SMALL)
 
-    assert time.monotonic() - start < 1.0
+    assert thread.is_alive(), "the answer came only after the one that hung"
     thread.join(10)
     assert codes == ["decoder_timeout"]
 

@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from worker.errors import UsageRefused
+from worker.media.renditions import extras
 from worker.model import APP, WorkClass
 from worker.retention.rules import KEEP_FOR_DEFAULT, KEEP_FOR_LEAST, KEEP_FOR_MOST
 
@@ -88,6 +89,7 @@ class Settings(AppSettings):
     alive_file: Path | None = None
     jail: Literal["required", "degraded"] = "required"
     formats_on: tuple[Literal["tiff", "bmp"], ...] = ()
+    renditions_on: tuple[str, ...] = ()
     image_pixels: int = Field(default=64_000_000, gt=0, le=400_000_000)
     image_bytes: int = Field(default=50_000_000, gt=0)
     video_bytes: int = Field(default=2_000_000_000, gt=0)
@@ -107,6 +109,13 @@ class Settings(AppSettings):
         if url is not None and (parts is None or parts.scheme not in ("redis", "rediss") or not parts.hostname):
             raise ValueError("a broker is redis://host:port/number, or rediss:// with TLS")
         return url
+
+    @field_validator("renditions_on")
+    @classmethod
+    def _extras(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not set(names) <= extras():
+            raise ValueError(f"the renditions that can be turned on are: {', '.join(sorted(extras())) or 'none'}")
+        return names
 
     @field_validator("apps")
     @classmethod
@@ -177,7 +186,7 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _listed(field: str, text: str) -> object:
-    if field == "formats_on":
+    if field in ("formats_on", "renditions_on"):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if field == "apps":
         return _apps(text)

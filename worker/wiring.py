@@ -85,7 +85,12 @@ class House:
         shelf = Shelf(ledger=ledger, locations={MEDIA: media, INTAKE: intake}, media=MEDIA, scratch=scratch)
         limits = media_limits(settings)
         jail = jail or Jail(mode=settings.jail)
-        studio = Studio(jail=jail, limits=limits, video_threads=settings.video_threads)
+        studio = Studio(
+            jail=jail,
+            limits=limits,
+            video_threads=settings.video_threads,
+            renditions_on=settings.renditions_on,
+        )
         refuse = Refuse(ledger=ledger, shelf=shelf)
         receive = Receive(
             ledger=ledger, shelf=shelf, refuse=refuse, limits=limits, formats_on=frozenset(settings.formats_on)

@@ -35,6 +35,7 @@ def test_defaults_are_embedded_and_jailed() -> None:
         ("MAYFLY_APPS", '{"Shop!": {}}', "bad_setting"),
         ("MAYFLY_APPS", '{"shop": {"keepfor": "1d"}}', "bad_setting"),
         ("MAYFLY_SUBJECT_SECRET_FILE", "/nowhere/at/all", "bad_setting"),
+        ("MAYFLY_RENDITIONS_ON", "original_klean", "bad_setting"),
     ],
 )
 def test_what_is_wrong_is_refused_without_its_value(name: str, value: str, code: str) -> None:

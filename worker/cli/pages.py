@@ -24,6 +24,8 @@ def upload(console: Console, heading: str, document: dict[str, Any], copies: lis
         field(console, "removed", words(document["removed"]) or "nothing: none of it was there", style="yellow")
     for entry in document["renditions"]:
         rendition(console, entry)
+    for extra in document.get("left_out", []):
+        console.print(f"  {extra['name']} left out: {extra['message']}", style="yellow", markup=False, soft_wrap=True)
     for original in copies:
         if original["kind"] == "original":
             field(console, "original", _fate(original))

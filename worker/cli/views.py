@@ -7,7 +7,7 @@ from typing import Any
 from worker.cli.terminal import iso
 from worker.ledger import artifacts, events, holds, uploads
 from worker.ledger.database import Tx
-from worker.media.codes import CODES
+from worker.media.codes import CODES, LEFT_OUT
 from worker.model import Artifact, ArtifactKind, ArtifactState, Upload, UploadState
 from worker.wiring import House
 
@@ -57,6 +57,8 @@ def upload_document(house: House, upload_id: str) -> dict[str, Any]:
         "delete_at": iso(upload.delete_at),
     }
     document |= {fact: upload.facts[fact] for fact in _FACTS if upload.facts.get(fact) is not None}
+    if left_out := _left_out(upload):
+        document["left_out"] = left_out
     if upload.media_type:
         document["media_type"] = upload.media_type
     if upload.code:
@@ -138,6 +140,13 @@ def _event(event: events.Event) -> dict[str, Any]:
         "actor": event.actor,
         "detail": event.detail,
     }
+
+
+def _left_out(upload: Upload) -> list[dict[str, str]]:
+    """The extra renditions that the file did not allow, each with its reason."""
+    said = upload.facts.get("left_out")
+    codes = said.items() if isinstance(said, dict) else ()
+    return [{"name": name, "code": code, "message": LEFT_OUT.get(code, "it could not be made")} for name, code in codes]
 
 
 def _removed(upload: Upload) -> dict[str, int]:

@@ -7,7 +7,7 @@ that begins meanwhile wins: the upload's fence has moved, and nothing of this ru
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from worker.errors import Defect, StateConflict, Unprocessable
@@ -66,7 +66,7 @@ class Process:
             source, fmt, room, lambda percent: self.progress(upload.id, percent), guard.cancelled
         )
         guard.step("rendered")
-        proofs = {made.name: self.studio.prove(made) for made in rendered.made}
+        rendered, proofs = self._prove(rendered)
         guard.step("proven")
         decision = policy.decide([])
         guard.step("judged")
@@ -117,6 +117,19 @@ class Process:
             raise Defect("the original is not what was received", code="original_changed")
         return target
 
+    def _prove(self, rendered: Rendered) -> tuple[Rendered, dict[str, Proof]]:
+        """The second reader's word for every copy. An extra that it doubts is left out; any other is a refusal."""
+        proofs, left_out = {}, dict(rendered.left_out)
+        for made in rendered.made:
+            try:
+                proofs[made.name] = self.studio.prove(made)
+            except Unprocessable as doubt:
+                if made.name not in self.studio.renditions_on:
+                    raise
+                left_out[made.name] = doubt.code
+        proven = tuple(made for made in rendered.made if made.name in proofs)
+        return replace(rendered, made=proven, left_out=left_out), proofs
+
     def _store(self, upload: Upload, rendered: Rendered, proofs: Mapping[str, Proof], guard: Guard) -> list[Artifact]:
         planned = []
         for made in rendered.made:
@@ -144,6 +157,7 @@ class Process:
         facts = {k: v for k, v in asdict(rendered.facts).items() if k != "media_type"}
         facts["reasons"] = [reason.code for reason in decision.reasons]
         facts["policy"] = decision.policy_version
+        facts["left_out"] = rendered.left_out
         with self.ledger.begin() as tx:
             leases.check(tx, job)
             uploads.describe(

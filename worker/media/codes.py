@@ -65,6 +65,11 @@ _LIST = (
 )
 CODES: dict[str, Code] = {entry.code: entry for entry in _LIST}
 
+# Why an extra rendition was left out of an upload that is ready all the same: code -> its one public line.
+LEFT_OUT: dict[str, str] = {
+    "not_proven": "it could not be proven clean",
+}
+
 
 def unprocessable(code: str) -> Unprocessable:
     """The error for a code of the list; an unknown code becomes `decoder_protocol_error`, never a text of its own."""

@@ -46,12 +46,16 @@ class Made:
 
 @dataclass(frozen=True, kw_only=True)
 class Rendered:
-    """All copies of one file, largest first; `cpu_s` and `peak_rss` (bytes) are of the jail's children."""
+    """All copies of one file, largest first; `cpu_s` and `peak_rss` (bytes) are of the jail's children.
+
+    `left_out`: the extras that were asked for and that this file does not allow, name -> code of `codes.LEFT_OUT`.
+    """
 
     facts: Facts
     made: tuple[Made, ...]
     cpu_s: float
     peak_rss: int
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

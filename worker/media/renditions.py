@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +18,8 @@ SMALL = 320
 class Rendition:
     """One row. `fit` is the side of the square it fits into, pixels; `with_alpha` the type where there is any alpha.
 
-    `animated` keeps an animation (otherwise its first frame); `of` says which work makes it.
+    `animated` keeps an animation (otherwise its first frame); `of` says which work makes it. A row that is not `on`
+    is an extra: made only where the operator asks for it, and left out with a reason where a file does not allow it.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Rendition:
     with_alpha: str
     quality: int
     animated: bool = False
+    on: bool = True
 
 
 RENDITIONS: tuple[Rendition, ...] = (
@@ -92,8 +95,18 @@ RENDITIONS: tuple[Rendition, ...] = (
 )
 
 
-def renditions_of(work: Literal["image", "video", "frame"], names: tuple[str, ...] | None = None) -> list[Rendition]:
-    """The rows that `work` makes, largest first, or only those named; raises KeyError for a name it does not make."""
+def renditions_of(
+    work: Literal["image", "video", "frame"], names: Collection[str] | None = None, on: Collection[str] = ()
+) -> list[Rendition]:
+    """The rows that `work` makes, largest first: those that are on and the extras in `on`, or only those in `names`.
+
+    Raises KeyError for one of `names` that it does not make; extras of other works are no matter of this one.
+    """
     rows = {row.name: row for row in RENDITIONS if row.of == work}
-    chosen = list(rows.values()) if names is None else [rows[name] for name in names]
-    return sorted(chosen, key=lambda row: -row.fit)
+    asked = [name for name, row in rows.items() if row.on or name in on] if names is None else names
+    return sorted((rows[name] for name in asked), key=lambda row: -row.fit)
+
+
+def extras() -> frozenset[str]:
+    """The names of the rows that are off unless the operator asks for them."""
+    return frozenset(row.name for row in RENDITIONS if not row.on)

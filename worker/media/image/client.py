@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from worker.media.codes import unprocessable
+from worker.media.codes import LEFT_OUT, unprocessable
 from worker.media.formats import Format, format_named
 from worker.media.image.metadata import KINDS
 from worker.media.jail import Answer, Jail, Limits
@@ -21,17 +21,26 @@ _THREADED = frozenset({"AVIF", "HEIF"})
 
 
 def render_image(
-    jail: Jail, path: Path, fmt: Format, limits: MediaLimits, names: Sequence[str] | None = None
+    jail: Jail,
+    path: Path,
+    fmt: Format,
+    limits: MediaLimits,
+    names: Collection[str] | None = None,
+    *,
+    on: Collection[str] = (),
 ) -> Rendered:
-    """Every rendition of a picture (or those named), from one decode. Raises `Unprocessable` (a code of the list)."""
-    return _render(jail, path, fmt, limits, "image", names)
+    """Every rendition of a picture that is on, and the extras in `on` (or only those in `names`), from one decode.
+
+    Raises `Unprocessable` (a code of the list); an extra that cannot be made is in `left_out` instead.
+    """
+    return _render(jail, path, fmt, limits, "image", renditions_of("image", names, on))
 
 
 def render_frame(
-    jail: Jail, path: Path, limits: MediaLimits, names: Sequence[str] | None = None, fmt: Format | None = None
+    jail: Jail, path: Path, limits: MediaLimits, names: Collection[str] | None = None, fmt: Format | None = None
 ) -> Rendered:
     """`poster` and `thumb` of a video, from one frame of it (PNG unless `fmt` says otherwise)."""
-    return _render(jail, path, fmt or format_named("png"), limits, "frame", names)
+    return _render(jail, path, fmt or format_named("png"), limits, "frame", renditions_of("frame", names))
 
 
 def jail_limits(limits: MediaLimits, *, threads: bool) -> Limits:
@@ -44,15 +53,12 @@ def jail_limits(limits: MediaLimits, *, threads: bool) -> Limits:
     )
 
 
-def _render(
-    jail: Jail, path: Path, fmt: Format, limits: MediaLimits, work: Any, names: Sequence[str] | None
-) -> Rendered:
-    wanted = renditions_of(work, None if names is None else tuple(names))
+def _render(jail: Jail, path: Path, fmt: Format, limits: MediaLimits, work: Any, wanted: list[Rendition]) -> Rendered:
     args = {
         "format": fmt.name,
         "limits": limits.as_args(),
         "work": work,
-        "names": None if names is None else list(names),
+        "names": [row.name for row in wanted],
     }
     source = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -67,12 +73,16 @@ def _render(
 
 def _checked(answer: Answer, fmt: Format, limits: MediaLimits, wanted: list[Rendition]) -> Rendered:
     """The answer as values, each judged: a decoder that was taken over may say anything."""
-    entries = answer.header["renditions"]
-    if [entry["name"] for entry in entries] != [row.name for row in wanted] or len(entries) != len(answer.blobs):
+    entries, left_out = answer.header["renditions"], answer.header["left_out"]
+    if not all(code in LEFT_OUT for code in left_out.values()):
+        raise ValueError("not a reason of the list")
+    rows = [row for row in wanted if row.on or row.name not in left_out]
+    if [entry["name"] for entry in entries] != [row.name for row in rows] or len(entries) != len(answer.blobs):
         raise ValueError("not the renditions that were asked for")
     facts = _facts(answer.header["facts"], fmt, limits)
-    made = tuple(_made(*each, facts) for each in zip(wanted, entries, answer.blobs, strict=True))
-    return Rendered(facts=facts, made=made, cpu_s=answer.cpu_s, peak_rss=answer.peak_rss)
+    made = tuple(_made(*each, facts) for each in zip(rows, entries, answer.blobs, strict=True))
+    missing = {row.name: left_out[row.name] for row in wanted if row not in rows}
+    return Rendered(facts=facts, made=made, cpu_s=answer.cpu_s, peak_rss=answer.peak_rss, left_out=missing)
 
 
 def _facts(said: dict[str, Any], fmt: Format, limits: MediaLimits) -> Facts:

@@ -82,8 +82,9 @@ class _Source:
 def render(stream: BinaryIO | None, args: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
     """`args`: format (a name of the table), limits, work (image or frame), names (rows wanted, or None for all).
 
-    Returns {"facts": …, "renditions": [{name, media_type, width, height, bytes, sha256, duration_ms}, …]} and the
-    bodies in that order. Raises `Unprocessable` with a code of the list.
+    Returns {"facts": …, "renditions": [{name, media_type, width, height, bytes, sha256, duration_ms}, …], "left_out":
+    {name: code}} and the bodies in that order: each row wanted is either made or, where it is an extra, left out.
+    Raises `Unprocessable` with a code of the list.
     """
     limits, fmt = MediaLimits.from_args(args["limits"]), format_named(str(args["format"]))
     names = tuple(args["names"]) if args.get("names") is not None else None
@@ -103,7 +104,8 @@ def render(stream: BinaryIO | None, args: dict[str, Any]) -> tuple[dict[str, Any
         "height": upright[1],
         "removed": metadata.removed(walked.carriers),
     }
-    return {"facts": facts, "renditions": [entry for entry, _ in made]}, [body for _, body in made]
+    header = {"facts": facts, "renditions": [entry for entry, _ in made], "left_out": {}}
+    return header, [body for _, body in made]
 
 
 def _opened(data: bytes, fmt: Format, walked: Walked, rows: list[Rendition], limits: MediaLimits) -> _Source:

@@ -157,6 +157,21 @@ def jpeg_with_profile_of(megabytes: int) -> bytes:
     return pieces.with_segments(body, *segments)
 
 
+def jpeg_with_comments_of(megabytes: int) -> bytes:
+    """Few segments, each as long as one can be."""
+    part = pieces.segment(0xFE, bytes(65_000))
+    return pieces.with_segments(_saved(Image.new("L", (8, 8)), "JPEG"), part * (megabytes * 1_000_000 // len(part)))
+
+
+def webp_of_frames(count: int) -> bytes:
+    """An animation whose frames are all the same pixel."""
+    pixel = _saved(Image.new("RGB", (1, 1), (9, 9, 9)), "WEBP", lossless=True)
+    frame = bytes(12) + (10).to_bytes(3, "little") + b"\0"
+    frame += b"".join(pieces.riff(*part) for part in pieces.riff_chunks(pixel))
+    head = pieces.riff(b"VP8X", b"\2" + bytes(9))
+    return pieces.webp_of(head, pieces.riff(b"ANIM", bytes(6)), pieces.riff(b"ANMF", frame) * count)
+
+
 def ff_pairs(size: int, second: int) -> bytes:
     """A JPEG whose scan is made of `FF xx` pairs."""
     body = _saved(Image.new("L", (8, 8), 90), "JPEG")
@@ -226,6 +241,25 @@ PICTURES: dict[str, Bomb] = {
     "gif-cut": (lambda: samples.animated_gif()[:300], _codes("truncated")),
     "heic-cut": (lambda: samples.heic()[:4_000], _codes("truncated")),
     "avif-cut": (lambda: samples.avif()[:1_500], _codes("truncated")),
+}
+
+# The same as large as they come, up to the bytes that are taken and beyond: for figures, not for the daily tests.
+FULL_SIZE: dict[str, Bomb] = {
+    "gif-200000-frames": (lambda: gif(1, 200_000), _FRAMES),
+    "webp-100000-frames": (lambda: webp_of_frames(100_000), _codes("limits:frames", "limits:chunks")),
+    "avif-8000-whole": (lambda: avif_claiming(8_000, 8_000, real=(8_000, 8_000)), _GOOD),
+    "webp-8000": (lambda: webp_claiming(8_000, 8_000), _GOOD),
+    "jpeg-20000-scans": (lambda: jpeg_of_scans(20_000, 9_000), _codes("limits:pixels", "limits:scans")),
+    "jpeg-20000-scans-small": (lambda: jpeg_of_scans(20_000, 2_000), _codes("limits:scans")),
+    "tiff-100000-pages": (lambda: tiff_of_pages(100_000), _codes("limits:pages")),
+    "png-million-chunks": (lambda: png_with(pieces.chunk(b"teSt") * 1_000_000), _CHUNKS),
+    "png-200000-texts": (lambda: png_with(pieces.chunk(b"tEXt", b"Comment\0x") * 200_000), _CHUNKS),
+    "jpeg-million-comments": (lambda: comments(1_000_000), _codes("limits:segments")),
+    "jpeg-49-mb-of-comments": (lambda: jpeg_with_comments_of(49), _GOOD),
+    "jpeg-64-mb-of-comments": (lambda: jpeg_with_comments_of(64), _codes("limits:bytes")),
+    "jpeg-20-mb-of-ff00": (lambda: ff_pairs(20_000_000, 0x00), _codes("", "corrupt", "truncated")),
+    "jpeg-20-mb-of-ffd0": (lambda: ff_pairs(20_000_000, 0xD0), _codes("", "corrupt", "truncated", "limits:segments")),
+    "avif-million-boxes": (lambda: many_boxes(1_000_000), _codes("limits:boxes")),
 }
 
 # Polyglots are good pictures with something else hidden in them; nothing of it may come out.

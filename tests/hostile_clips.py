@@ -159,6 +159,18 @@ def follower(folder: Path, name: str, other: Path) -> Path:
     return target
 
 
+# More that would be followed, or played without end, by one ffmpeg or another; `{port}` is of a server on loopback.
+REACHING: dict[str, str] = {
+    "dash-relative": FOLLOWERS["dash"][1].replace("file://{other}", "other.mp4"),
+    "ffconcat-relative": "ffconcat version 1.0\nfile 'other.mp4'\n",
+    "hls-master": '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nfile:{other}\n',
+    "hls-http": "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\nhttp://127.0.0.1:{port}/x.ts\n#EXT-X-ENDLIST\n",
+    "dash-http": FOLLOWERS["dash"][1].replace("file://{other}", "http://127.0.0.1:{port}/x.mp4"),
+    # A tune of a games console, whose program only returns, and a document behind it.
+    "nes-and-pdf": "NESM\x1a\x01\x01\x01\0\x80\0\x80\0\x80" + "\0" * 96 + "\x1a\x41" + "\0" * 16 + "`" * 64
+    + "%PDF-1.7 1 0 obj<<>>endobj %%EOF",
+}  # fmt: skip
+
 # What must be refused, each with its code, by name.
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "mp4 cut in its samples": (lambda folder: cut(folder, index_first(folder), 0.6), "truncated"),

@@ -126,6 +126,11 @@ def test_a_text_that_follows_other_files_is_refused_at_the_sniff(tmp_path: Path,
     assert sniff(text.read_bytes()[:HEAD_BYTES]) is None
 
 
+@pytest.mark.parametrize("name", hostile_clips.REACHING)
+def test_so_is_any_other_that_reaches_out(name: str) -> None:
+    assert sniff(hostile_clips.REACHING[name].encode("latin-1")) is None
+
+
 @pytest.mark.parametrize("cover", [b"", b"\0\0\0\x18ftypisom\0\0\2\0isomavc1", b"\x1a\x45\xdf\xa3\x88\x42\x82\x84webm"])
 @pytest.mark.parametrize("name", hostile_clips.FOLLOWERS)
 def test_the_workshop_itself_reaches_nothing_from_it(room: Cinema, tmp_path: Path, name: str, cover: bytes) -> None:

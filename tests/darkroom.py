@@ -133,4 +133,8 @@ def plain(source: BinaryIO | None, args: dict[str, Any]) -> tuple[dict[str, Any]
     return {"decoded": True}, []
 
 
-VERBS = {"test.counted": "tests.darkroom:counted", "test.plain": "tests.darkroom:plain"}
+VERBS = {
+    "test.counted": "tests.darkroom:counted",
+    "test.plain": "tests.darkroom:plain",
+    "test.walked": "tests.unit.test_floods:walked",
+}

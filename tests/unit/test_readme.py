@@ -1,4 +1,4 @@
-"""What the README promises of settings is what the code has: each one, and its default."""
+"""What the README says of settings and reasons is what the code has: each one, its default, its words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+from worker.media.codes import CODES
 from worker.settings import PREFIX, Settings
 
 README = Path(__file__).parents[2] / "README.md"
@@ -27,3 +28,8 @@ def test_the_readme_lists_every_setting() -> None:
     for name, field in Settings.model_fields.items():
         expected = shown(field.default)
         assert expected is None or rows[name.upper()] == expected, name
+
+
+def test_the_readme_lists_every_reason_in_its_own_words() -> None:
+    rows = re.findall(r"^\| `([a-z_:]+)` \| (.+?) \| (rejected|failed) \|$", README.read_text("utf-8"), re.MULTILINE)
+    assert rows == [(entry.code, entry.text, entry.outcome.value) for entry in CODES.values()]

@@ -26,7 +26,10 @@ class MediaLimits:
     segments: int = 5_000
     scans: int = 100
     chunks: int = 10_000
+    strips: int = 65_536
+    text_bytes: int = 8_000_000
     pages: int = 100
+    tags: int = 10_000
     boxes: int = 10_000
     box_depth: int = 16
     video_bytes: int = 2_000_000_000
@@ -42,6 +45,16 @@ class MediaLimits:
     def from_args(cls, args: Mapping[str, object]) -> MediaLimits:
         """The inverse of `as_args`; raises TypeError or ValueError for a name or value that is not one of ours."""
         return cls(**{name: int(str(value)) for name, value in args.items()})
+
+    @property
+    def markers(self) -> int:
+        """Stuffed bytes and restarts in a JPEG's scans: five times as many as samples have that look like noise."""
+        return self.image_bytes // 50
+
+    @property
+    def sub_blocks(self) -> int:
+        """Of a GIF, 255 bytes each where they are full."""
+        return self.image_bytes // 200
 
     @property
     def frame_pixels(self) -> int:

@@ -50,6 +50,7 @@ def jail_limits(limits: MediaLimits, *, threads: bool) -> Limits:
         cpu_s=limits.image_cpu_s,
         wall_s=limits.image_wall_s,
         threads=threads,
+        mapped=True,
     )
 
 

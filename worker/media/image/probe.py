@@ -12,9 +12,9 @@ from worker.media.codes import unprocessable
 from worker.media.formats import Format, sniff
 from worker.media.limits import MediaLimits
 from worker.media.walk import bmp, gif, heif, jpeg, png, tiff, webp
-from worker.media.walk.found import Walked
+from worker.media.walk.found import Data, Walked
 
-_WALKERS: dict[str, Callable[[bytes, MediaLimits], Walked]] = {
+_WALKERS: dict[str, Callable[[Data, MediaLimits], Walked]] = {
     "jpeg": jpeg.walk,
     "png": png.walk,
     "gif": gif.walk,
@@ -27,7 +27,7 @@ _WALKERS: dict[str, Callable[[bytes, MediaLimits], Walked]] = {
 }
 
 
-def probe(data: bytes, fmt: Format, limits: MediaLimits) -> Walked:
+def probe(data: Data, fmt: Format, limits: MediaLimits) -> Walked:
     """Size, frames and carriers of a picture within the limits.
 
     Raises `Unprocessable`: empty, type_mismatch, truncated, corrupt, unsupported_codec, limits:<name>.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import mmap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,7 +80,7 @@ class _Source:
         return (height, width) if self.orientation >= 5 else (width, height)
 
 
-def render(stream: BinaryIO | None, args: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
     """`args`: format (a name of the table), limits, work (image or frame), names (rows wanted, or None for all).
 
     Returns {"facts": …, "renditions": [{name, media_type, width, height, bytes, sha256, duration_ms}, …], "left_out":
@@ -91,9 +92,9 @@ def render(stream: BinaryIO | None, args: dict[str, Any]) -> tuple[dict[str, Any
     rows = renditions_of(args.get("work", "image"), names)
     if stream is None:
         raise unprocessable("empty")
-    data = stream.read(limits.image_bytes + 1)
+    data = stream if isinstance(stream, mmap.mmap) else stream.read(limits.image_bytes + 1)
     walked = probe(data, fmt, limits)
-    source = _opened(data, fmt, walked, rows, limits)
+    source = _opened(data[:], fmt, walked, rows, limits)
     upright = source.upright
     judge(*upright, walked.frames, limits)
     animated = fmt.decoder in _ANIMATED and walked.frames > 1
@@ -131,7 +132,7 @@ def _guard(limits: MediaLimits) -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     # A text or profile over Pillow's own megabyte is odd, yet no reason to refuse the picture; a bomb of text is.
-    PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = 4 << 20, 16 << 20
+    PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = limits.text_bytes, 2 * limits.text_bytes
     pillow_heif.options.THUMBNAILS = False
     pillow_heif.options.DEPTH_IMAGES = False
     pillow_heif.options.AUX_IMAGES = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import mmap
 import os
 import signal
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from worker.media.jail.limits import Limits
 from worker.media.jail.lock import LockFailed, Walls, bound, leave_the_family, shut
 from worker.media.jail.syscalls import MACHINES
 
-Verb = Callable[[BinaryIO | None, dict[str, Any]], tuple[dict[str, Any], list[bytes]]]
+Verb = Callable[[BinaryIO | mmap.mmap | None, dict[str, Any]], tuple[dict[str, Any], list[bytes]]]
 
 # Where things lie after the move. SETUP is closed before the first byte of the user's is read (or by exec), so what
 # stands in it was said by our own code alone.
@@ -61,7 +62,7 @@ def answer(birth: Birth, verb: Verb, args: dict[str, Any], *, setup: int, out: i
     try:
         _move(places if source is None else [*places, source])
         leave_the_family(birth.zygote)
-        stream = None if source is None else open(INPUT, "rb")  # noqa: SIM115 - opened before the lock: it asks fstat
+        stream = None if source is None else _input(birth.limits)
         bound(birth.limits)
         shut(birth.walls, grants=(), threads=birth.limits.threads, tool=False)
     except LockFailed as failure:
@@ -72,7 +73,15 @@ def answer(birth: Birth, verb: Verb, args: dict[str, Any], *, setup: int, out: i
     os._exit(_work(verb, stream, args))
 
 
-def _work(verb: Verb, stream: BinaryIO | None, args: dict[str, Any]) -> int:
+def _input(limits: Limits) -> BinaryIO | mmap.mmap:
+    """Opened before the lock: both ask fstat."""
+    stream = open(INPUT, "rb")  # noqa: SIM115 - it lives as long as the child
+    if limits.mapped and 0 < os.fstat(INPUT).st_size <= limits.address_space // 2:
+        return mmap.mmap(INPUT, 0, prot=mmap.PROT_READ)
+    return stream
+
+
+def _work(verb: Verb, stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> int:
     try:
         header, blobs = verb(stream, args)
         wire.write_frame(ANSWER, wire.ANSWERED, header, blobs)

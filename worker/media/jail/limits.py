@@ -15,7 +15,9 @@ class Limits:
     """`address_space` and `file_size` in bytes, `cpu_s` and `wall_s` in seconds; `threads` opens the AVIF/HEIF list.
 
     `address_space` is virtual memory of the whole child, the warmed zygote's own libraries included: it is not
-    resident memory, so an operator's cgroup limit stays necessary beside it.
+    resident memory, so an operator's cgroup limit stays necessary beside it. `mapped` hands the input over as an
+    `mmap`, which costs no memory for what nobody looks at; one that is empty, or takes half of the address space,
+    comes as a stream all the same.
     """
 
     address_space: int
@@ -24,6 +26,7 @@ class Limits:
     file_size: int = 0
     open_files: int = 16
     threads: bool = False
+    mapped: bool = False
 
     def as_wire(self) -> dict[str, Any]:
         return asdict(self)

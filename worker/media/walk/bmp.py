@@ -6,13 +6,13 @@ import struct
 
 from worker.media.codes import unprocessable
 from worker.media.limits import MediaLimits
-from worker.media.walk.found import Walked
+from worker.media.walk.found import Data, Walked
 
 _HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
 _BITS = frozenset({1, 2, 4, 8, 16, 24, 32})
 
 
-def walk(data: bytes, _limits: MediaLimits) -> Walked:
+def walk(data: Data, _limits: MediaLimits) -> Walked:
     """Raises `Unprocessable`: truncated, corrupt."""
     if len(data) < 26:
         raise unprocessable("truncated")

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from worker.media.codes import unprocessable
 from worker.media.limits import MediaLimits
+from worker.media.walk.found import Data, passed
+
+# Of a mapped file, the bytes that are stepped over before their memory is given back.
+_WINDOW = 1 << 20
 
 # Payload bytes before the children, of boxes that are both.
 _CONTAINERS = {
@@ -39,18 +43,21 @@ class Box:
         return self.path[-1]
 
 
-def boxes(data: bytes, limits: MediaLimits) -> Iterator[Box]:
+def boxes(data: Data, limits: MediaLimits) -> Iterator[Box]:
     """Every box, parents before children, in the order of the file.
 
     Raises `Unprocessable`: truncated (a box reaches over its parent), corrupt, limits:boxes.
     """
     levels: list[tuple[int, int, tuple[bytes, ...]]] = [(0, len(data), ())]
-    count = 0
+    count = clear = 0
     while levels:
         at, end, path = levels.pop()
         if at + 8 > end:
             # Less than a header at a level's end: QuickTime ends `udta` with four zero bytes.
             continue
+        if at - clear > _WINDOW:
+            passed(data, clear, at)
+            clear = at
         box, after = _box(data, at, end, path)
         count += 1
         if count > limits.boxes or len(box.path) > limits.box_depth:
@@ -64,7 +71,7 @@ def boxes(data: bytes, limits: MediaLimits) -> Iterator[Box]:
         yield box
 
 
-def _box(data: bytes, at: int, end: int, path: tuple[bytes, ...]) -> tuple[Box, int]:
+def _box(data: Data, at: int, end: int, path: tuple[bytes, ...]) -> tuple[Box, int]:
     size, kind = struct.unpack_from(">I4s", data, at)
     begin = at + 8
     if size == 1:

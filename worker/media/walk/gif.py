@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 from worker.media.codes import unprocessable
 from worker.media.limits import MediaLimits
-from worker.media.walk.found import Walked
+from worker.media.walk.found import LOOK_BYTES, Data, Walked, passed
 
-# A sub-block has at most 255 bytes, so 50 MB are some 200,000; many more are a bomb of tiny ones.
-_SUB_BLOCKS = 400_000
+_NEXT_BLOCK = re.compile(rb"[\x21\x2c\x3b]")
+_WINDOW = 1 << 20
+# Of an extension's body, the bytes that are looked into where its sub-blocks must be joined.
+_BODY = 1 << 16
 
 
-def walk(data: bytes, limits: MediaLimits) -> Walked:
+def walk(data: Data, limits: MediaLimits) -> Walked:
     """Raises `Unprocessable`: truncated, corrupt, limits:frames, limits:chunks."""
     return _Walk(data, limits).run()
 
 
 class _Walk:
-    def __init__(self, data: bytes, limits: MediaLimits) -> None:
+    def __init__(self, data: Data, limits: MediaLimits) -> None:
         self.data = data
         self.limits = limits
         self.at = 13
-        self.left = _SUB_BLOCKS
+        self.left = limits.sub_blocks
         self.blocks = 0
         self.walked = Walked(frames=0)
 
@@ -52,9 +55,9 @@ class _Walk:
             self._image()
         else:
             # Stray bytes between blocks: decoders skip them one by one, we look for the next block once.
-            found = [at for at in (self.data.find(b, self.at + 1) for b in (b"\x21", b"\x2c", b"\x3b")) if at >= 0]
+            found = _NEXT_BLOCK.search(self.data, self.at + 1)
             self.walked.add("hidden")
-            self.at = min(found, default=len(self.data))
+            self.at = found.start() if found else len(self.data)
 
     def _image(self) -> None:
         if self.at + 11 > len(self.data):
@@ -69,14 +72,14 @@ class _Walk:
         self.at += 10
         self._palette(flags)
         self.at += 1
-        self._sub_blocks()
+        self._skip()
 
     def _extension(self) -> None:
         if self.at + 2 > len(self.data):
             raise unprocessable("truncated")
         label = self.data[self.at + 1]
         self.at += 2
-        body = self._sub_blocks()
+        body = self._body()
         if label == 0xFE:
             self.walked.add("comment", body)
         elif label == 0xFF:
@@ -104,22 +107,31 @@ class _Walk:
         if flags & 0x80:
             self.at += 3 << ((flags & 7) + 1)
 
-    def _sub_blocks(self) -> bytes:
-        """Steps over a chain of sub-blocks; returns its first bytes (an XMP packet is read by the same lengths)."""
-        data, begin, taken, size = self.data, self.at, [], 0
-        while True:
-            if self.at >= len(data):
-                raise unprocessable("truncated")
-            length = data[self.at]
-            if size < 1 << 16:
-                taken.append(data[self.at + 1 : self.at + 1 + length])
-                size += length
-            self.at += 1 + length
-            if not length:
-                break
-            self.left -= 1
-            if self.left < 0:
-                raise unprocessable("limits:chunks")
-        body = b"".join(taken)
+    def _body(self) -> bytes:
+        """Steps over an extension's sub-blocks; returns its first bytes (an XMP packet is read by the same lengths)."""
+        data, begin = self.data, self.at
+        self._skip()
+        taken, at = bytearray(), begin
+        while at < self.at and len(taken) < _BODY:
+            taken += data[at + 1 : at + 1 + data[at]]
+            at += 1 + data[at]
         # XMP in GIF is stored plain, with its length bytes being text: take it as it lies.
-        return data[begin + 1 : self.at] if body.startswith(b"XMP DataXMP") else body
+        plain = taken.startswith(b"XMP DataXMP")
+        return data[begin + 1 : min(self.at, begin + LOOK_BYTES)] if plain else bytes(taken)
+
+    def _skip(self) -> None:
+        """Steps over a chain of sub-blocks and the empty one at its end."""
+        data, at, left = self.data, self.at, self.left
+        clear = at
+        try:
+            while length := data[at]:
+                at += length + 1
+                left -= 1
+                if left < 0:
+                    raise unprocessable("limits:chunks")
+                if at - clear > _WINDOW:
+                    passed(data, clear, min(at, len(data)))
+                    clear = at
+        except IndexError:
+            raise unprocessable("truncated") from None
+        self.at, self.left = at + 1, left

@@ -10,13 +10,16 @@ from worker.errors import Unprocessable
 from worker.media.codes import unprocessable
 from worker.media.limits import MediaLimits
 from worker.media.walk.boxes import Box, boxes
-from worker.media.walk.found import Walked
+from worker.media.walk.found import LOOK_BYTES, Data, Walked, passed
 
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _TOP = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"free", b"skip", b"styp", b"wide", b"idat"})
 # Items that only carry the pixels of another.
 _PARTS = frozenset({b"hvc1", b"av01", b"grid", b"iden", b"iovl", b"jpeg", b"unci", b"vvc1", b"j2k1", b"avc1", b"mski"})
+# Of an item's content, and of a property that is only a label, the bytes that are looked into.
+_ITEM, _LABEL = 1 << 20, 128
+_WINDOW = 1 << 20
 
 
 @dataclass(kw_only=True)
@@ -31,16 +34,23 @@ class _Items:
     of: dict[int, list[int]] = field(default_factory=dict)
     references: list[tuple[bytes, int]] = field(default_factory=list)
     idat: int = 0
+    left: int
+
+    def count(self, entries: int = 1) -> None:
+        """Entries of tables are as many boxes more. Raises `Unprocessable` (`limits:boxes`)."""
+        self.left -= entries
+        if self.left < 0:
+            raise unprocessable("limits:boxes")
 
 
-def walk(data: bytes, limits: MediaLimits) -> Walked:
+def walk(data: Data, limits: MediaLimits) -> Walked:
     """Raises `Unprocessable`: truncated, corrupt, unsupported_codec, limits:boxes, limits:frames, limits:side."""
-    walked, items = Walked(), _Items()
+    walked, items = Walked(), _Items(left=limits.boxes)
     for box in _boxes_and_tail(data, limits, walked):
         if len(box.path) == 1:
             _top(data, box, walked)
         elif box.path[0] == b"meta":
-            _meta(data, box, items, limits)
+            _meta(data, box, items)
         elif box.kind == b"stsz" and box.end - box.begin >= 12:
             # An image sequence: its longest track is the animation.
             count = int(struct.unpack_from(">I", data, box.begin + 8)[0])
@@ -58,7 +68,7 @@ def walk(data: bytes, limits: MediaLimits) -> Walked:
     return walked
 
 
-def _boxes_and_tail(data: bytes, limits: MediaLimits, walked: Walked) -> Iterator[Box]:
+def _boxes_and_tail(data: Data, limits: MediaLimits, walked: Walked) -> Iterator[Box]:
     """The boxes; bytes after the last whole one at the top are a tail, once the pictures were there."""
     seen, last = False, 0
     try:
@@ -73,7 +83,7 @@ def _boxes_and_tail(data: bytes, limits: MediaLimits, walked: Walked) -> Iterato
         walked.add("trailing", memoryview(data)[last:])
 
 
-def _top(data: bytes, box: Box, walked: Walked) -> None:
+def _top(data: Data, box: Box, walked: Walked) -> None:
     body = memoryview(data)[box.begin : box.end]
     if box.kind == b"uuid":
         form = {_C2PA: "c2pa", _XMP: "xmp"}.get(bytes(body[:16]), "unknown")
@@ -87,20 +97,21 @@ def _top(data: bytes, box: Box, walked: Walked) -> None:
         walked.add("unknown", body)
 
 
-def _meta(data: bytes, box: Box, items: _Items, limits: MediaLimits) -> None:
+def _meta(data: Data, box: Box, items: _Items) -> None:
     try:
         if box.kind == b"pitm":
             wide = data[box.begin] > 0
             items.primary = int(struct.unpack_from(">I" if wide else ">H", data, box.begin + 4)[0])
         elif box.kind == b"iinf":
-            _item_infos(data, box, items, limits)
+            _item_infos(data, box, items)
         elif box.kind == b"iloc":
-            _item_places(data, box, items, limits)
+            _item_places(data, box, items)
         elif box.kind == b"idat":
             items.idat = box.begin
         elif box.kind == b"ipma":
-            _associations(data, box, items, limits)
+            _associations(data, box, items)
         elif box.path[-2:-1] == (b"ipco",):
+            items.count(2)
             items.properties.append((box.kind, box.begin, box.end))
         elif box.path[-2:-1] == (b"iref",):
             source = int(struct.unpack_from(">H", data, box.begin)[0])
@@ -109,17 +120,14 @@ def _meta(data: bytes, box: Box, items: _Items, limits: MediaLimits) -> None:
         raise unprocessable("corrupt") from None
 
 
-def _item_infos(data: bytes, box: Box, items: _Items, limits: MediaLimits) -> None:
+def _item_infos(data: Data, box: Box, items: _Items) -> None:
     wide = data[box.begin] > 0
     at = box.begin + (8 if wide else 6)
-    count = 0
     while at + 12 <= box.end:
         size, kind, version = struct.unpack_from(">I4sB", data, at)
-        count += 1
+        items.count()
         if size < 12 or at + size > box.end or kind != b"infe":
             raise unprocessable("corrupt")
-        if count > limits.boxes:
-            raise unprocessable("limits:boxes")
         if version >= 2:
             item = int(struct.unpack_from(">I" if version == 3 else ">H", data, at + 12)[0])
             name = at + 12 + (4 if version == 3 else 2) + 2
@@ -128,7 +136,7 @@ def _item_infos(data: bytes, box: Box, items: _Items, limits: MediaLimits) -> No
         at += size
 
 
-def _item_places(data: bytes, box: Box, items: _Items, limits: MediaLimits) -> None:
+def _item_places(data: Data, box: Box, items: _Items) -> None:
     version, sizes, base_index = data[box.begin], data[box.begin + 4], data[box.begin + 5]
     offset_size, length_size, base_size = sizes >> 4, sizes & 15, base_index >> 4
     index_size = base_index & 15 if version else 0
@@ -137,8 +145,8 @@ def _item_places(data: bytes, box: Box, items: _Items, limits: MediaLimits) -> N
     wide = version == 2
     count = int(struct.unpack_from(">I" if wide else ">H", data, box.begin + 6)[0])
     at = box.begin + (10 if wide else 8)
-    left = 8 * limits.boxes
-    for _ in range(min(count, limits.boxes)):
+    for _ in range(count):
+        items.count()
         if at >= box.end:
             raise unprocessable("corrupt")
         item = int(struct.unpack_from(">I" if wide else ">H", data, at)[0])
@@ -151,9 +159,7 @@ def _item_places(data: bytes, box: Box, items: _Items, limits: MediaLimits) -> N
         base = int.from_bytes(data[at : at + base_size], "big")
         extents = int(struct.unpack_from(">H", data, at + base_size)[0])
         at += base_size + 2
-        left -= extents
-        if left < 0:
-            raise unprocessable("limits:boxes")
+        items.count(extents)
         places = []
         for _extent in range(extents):
             at += index_size
@@ -164,16 +170,17 @@ def _item_places(data: bytes, box: Box, items: _Items, limits: MediaLimits) -> N
         items.extents[item] = (method, places)
 
 
-def _associations(data: bytes, box: Box, items: _Items, limits: MediaLimits) -> None:
+def _associations(data: Data, box: Box, items: _Items) -> None:
     version, flags = data[box.begin], data[box.begin + 3]
     count = int(struct.unpack_from(">I", data, box.begin + 4)[0])
     at = box.begin + 8
-    for _ in range(min(count, limits.boxes)):
+    for _ in range(count):
         if at >= box.end:
             raise unprocessable("corrupt")
         item = int(struct.unpack_from(">I" if version else ">H", data, at)[0])
         at += 4 if version else 2
         amount = data[at]
+        items.count(1 + amount // 8)
         at += 1
         if flags & 1:
             indices = [value & 0x7FFF for value in struct.unpack_from(f">{amount}H", data, at)]
@@ -189,7 +196,7 @@ def _properties(items: _Items, item: int) -> Iterator[tuple[bytes, int, int]]:
             yield items.properties[index - 1]
 
 
-def _primary(data: bytes, items: _Items, walked: Walked, limits: MediaLimits) -> None:
+def _primary(data: Data, items: _Items, walked: Walked, limits: MediaLimits) -> None:
     """The size of the primary item by `ispe` and, for a grid, by its descriptor: the larger is judged."""
     if items.kinds and items.primary not in items.kinds:
         raise unprocessable("corrupt")
@@ -209,7 +216,7 @@ def _primary(data: bytes, items: _Items, walked: Walked, limits: MediaLimits) ->
         raise unprocessable("corrupt")
 
 
-def _content(data: bytes, items: _Items, item: int, most: int) -> bytes:
+def _content(data: Data, items: _Items, item: int, most: int) -> bytes:
     method, places = items.extents.get(item, (0, []))
     if method > 1:
         return b""
@@ -223,28 +230,32 @@ def _content(data: bytes, items: _Items, item: int, most: int) -> bytes:
     return b"".join(parts)
 
 
-def _carriers(data: bytes, items: _Items, walked: Walked) -> None:
+def _carriers(data: Data, items: _Items, walked: Walked) -> None:
     for item, kind in items.kinds.items():
         if kind == b"Exif":
-            body = _content(data, items, item, 1 << 20)
+            body = _content(data, items, item, min(_ITEM, walked.room))
             skip = 4 + int.from_bytes(body[:4], "big")
             walked.add("exif", body[skip:])
         elif kind == b"mime":
             xmp = b"rdf+xml" in items.types.get(item, b"")
-            walked.add("xmp" if xmp else "unknown", _content(data, items, item, 1 << 20))
+            walked.add("xmp" if xmp else "unknown", _content(data, items, item, min(_ITEM, walked.room)))
         elif kind not in _PARTS:
             walked.add("gain_map" if kind == b"tmap" else "unknown")
     for reference, _source in items.references:
         if reference == b"thmb":
             walked.add("thumbnail")
+    clear = items.properties[0][1] if items.properties else 0
     for kind, begin, end in items.properties:
-        body = data[begin:end]
+        body = data[begin : min(end, begin + max(min(LOOK_BYTES, walked.room), _LABEL))]
         if kind == b"colr" and body[:4] in (b"prof", b"rICC"):
             walked.add("icc", body[4:])
         elif kind == b"auxC":
-            walked.add(_auxiliary(body))
+            walked.add(_auxiliary(body[:_LABEL]))
         elif kind == b"udes":
             walked.add("text", body)
+        if not clear <= begin <= clear + _WINDOW:
+            passed(data, clear, begin)
+            clear = begin
     walked.carriers = [carrier for carrier in walked.carriers if carrier.form]
 
 

@@ -7,10 +7,12 @@ import struct
 
 from worker.media.codes import unprocessable
 from worker.media.limits import MediaLimits
-from worker.media.walk.found import Walked
+from worker.media.walk.found import LOOK_BYTES, Data, Walked, passed
 
 # The next marker inside entropy-coded data: not a stuffed zero, not a restart, not a fill byte.
 _AFTER_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+# Samples are looked through in windows of so many bytes; between segments at most so many stray bytes are stepped over.
+_WINDOW, _MOST_STRAY = 1 << 18, 1 << 20
 _MARKER = re.compile(rb"\xff[\x01-\xfe]")
 _NOT_FILL = re.compile(rb"[^\xff]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -33,20 +35,55 @@ _APP_FORMS: tuple[tuple[int, bytes, str], ...] = (
 )
 
 
-def walk(data: bytes, limits: MediaLimits) -> Walked:
-    """Raises `Unprocessable`: truncated, corrupt, unsupported_codec, limits:segments, limits:scans."""
-    walked = Walked()
-    at, segments, scans = 2, 0, 0
-    profile: list[bytes] = []
-    while True:
-        at, marker = _marker(data, at, walked)
-        segments += 1
-        if segments > limits.segments:
+def walk(data: Data, limits: MediaLimits) -> Walked:
+    """Raises `Unprocessable`: truncated, corrupt, unsupported_codec, limits:segments, limits:scans, limits:markers."""
+    return _Walk(data, limits).run()
+
+
+class _Walk:
+    """`at` is where the walker stands, `clear` up to where a mapped file's pages were given back."""
+
+    def __init__(self, data: Data, limits: MediaLimits) -> None:
+        self.data = data
+        self.limits = limits
+        self.walked = Walked()
+        self.at, self.clear = 2, 0
+        self.segments = self.scans = 0
+        self.stray, self.markers = _MOST_STRAY, limits.markers
+        self.profile = bytearray()
+
+    def run(self) -> Walked:
+        while (marker := self._marker()) != 0xD9:
+            if marker != 0x01 and not 0xD0 <= marker <= 0xD8:
+                self._segment(marker, self._payload())
+            if self.at - self.clear > _WINDOW:
+                passed(self.data, self.clear, self.at)
+                self.clear = self.at
+        if self.profile:
+            self.walked.add("icc", self.profile)
+        if not self.walked.width or not self.scans:
+            raise unprocessable("corrupt")
+        if self.at < len(self.data):
+            self.walked.add("trailing", memoryview(self.data)[self.at :])
+        return self.walked
+
+    def _marker(self) -> int:
+        """The next marker; bytes before it that belong to nothing are noted, and few of them are borne."""
+        data, at = self.data, self.at
+        found = _MARKER.search(data, at, min(len(data), at + self.stray + 2))
+        if found is None:
+            raise unprocessable("truncated" if at + self.stray + 2 >= len(data) else "corrupt")
+        self.stray -= found.start() - at
+        if found.start() > at and _NOT_FILL.search(data, at, found.start()):
+            self.walked.add("hidden", data[at : found.start()])
+        self.segments += 1
+        if self.segments > self.limits.segments:
             raise unprocessable("limits:segments")
-        if marker == 0xD9:
-            break
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            continue
+        self.at = found.end()
+        return data[found.end() - 1]
+
+    def _payload(self) -> bytes:
+        data, at = self.data, self.at
         if at + 2 > len(data):
             raise unprocessable("truncated")
         size = int(struct.unpack_from(">H", data, at)[0])
@@ -54,47 +91,41 @@ def walk(data: bytes, limits: MediaLimits) -> Walked:
             raise unprocessable("corrupt")
         if at + size > len(data):
             raise unprocessable("truncated")
-        payload = data[at + 2 : at + size]
-        at += size
+        self.at += size
+        return data[at + 2 : at + size]
+
+    def _segment(self, marker: int, payload: bytes) -> None:
         if marker == 0xDA:
-            scans += 1
-            if scans > limits.scans:
+            self.scans += 1
+            if self.scans > self.limits.scans:
                 raise unprocessable("limits:scans")
-            at = _entropy_end(data, at)
+            self._samples()
         elif marker in _FRAMES:
-            _frame(marker, payload, walked)
+            _frame(marker, payload, self.walked)
         elif marker == 0xFE:
-            walked.add("comment", payload)
+            self.walked.add("comment", payload)
         elif marker not in _TABLES:
             form, body = _app(marker, payload)
             if form == "icc":
-                profile.append(body)
+                self.profile += body[: max(LOOK_BYTES - len(self.profile), 0)]
             elif form:
-                walked.add(form, body)
-    if profile:
-        walked.add("icc", b"".join(profile))
-    if not walked.width or not scans:
-        raise unprocessable("corrupt")
-    if at < len(data):
-        walked.add("trailing", memoryview(data)[at:])
-    return walked
+                self.walked.add(form, body)
 
-
-def _marker(data: bytes, at: int, walked: Walked) -> tuple[int, int]:
-    """The next marker and where its payload begins; bytes before it that belong to nothing are noted."""
-    found = _MARKER.search(data, at)
-    if found is None:
+    def _samples(self) -> None:
+        """Step over a scan's samples, window by window; one byte more is seen, since a marker has two."""
+        while self.at < len(self.data):
+            window = self.data[self.at : self.at + _WINDOW + 1]
+            found = _AFTER_SCAN.search(window)
+            self.markers -= window.count(b"\xff", 0, found.start() if found else _WINDOW)
+            if self.markers < 0:
+                raise unprocessable("limits:markers")
+            if found:
+                self.at += found.start()
+                return
+            self.at += _WINDOW
+            passed(self.data, self.clear, self.at)
+            self.clear = self.at
         raise unprocessable("truncated")
-    if found.start() > at and _NOT_FILL.search(data, at, found.start()):
-        walked.add("hidden", data[at : found.start()])
-    return found.end(), data[found.end() - 1]
-
-
-def _entropy_end(data: bytes, at: int) -> int:
-    found = _AFTER_SCAN.search(data, at)
-    if found is None:
-        raise unprocessable("truncated")
-    return found.start()
 
 
 def _frame(marker: int, payload: bytes, walked: Walked) -> None:

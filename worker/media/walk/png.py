@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 
 from worker.media.codes import unprocessable
 from worker.media.limits import MediaLimits
-from worker.media.walk.found import LOOK_BYTES, Walked
+from worker.media.walk.found import LOOK_BYTES, Data, Walked
 
 # Chunks that only describe the pixels.
 _PLAIN = frozenset(
     {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"sBIT", b"bKGD", b"pHYs"}
     | {b"acTL", b"fcTL", b"fdAT", b"hIST", b"mDCV", b"cLLI", b"mDCv", b"cLLi"}
 )
+_PIECE = 1 << 14
 _COLOUR_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 
 
-def walk(data: bytes, limits: MediaLimits) -> Walked:
-    """Raises `Unprocessable`: truncated, corrupt, unsupported_codec, limits:chunks, limits:frames."""
-    walked = Walked()
+def walk(data: Data, limits: MediaLimits) -> Walked:
+    """Raises `Unprocessable`: truncated, corrupt, unsupported_codec, limits:chunks, limits:frames, limits:text."""
+    walked, texts = Walked(), _Texts(limits.text_bytes)
     at, chunks, pixels, default_hidden = 8, 0, 0, False
     while True:
         if at + 12 > len(data):
@@ -40,7 +42,7 @@ def walk(data: bytes, limits: MediaLimits) -> Walked:
         elif kind == b"fcTL":
             default_hidden = default_hidden and bool(pixels)
         elif kind not in _PLAIN:
-            _carrier(kind, body, walked)
+            _carrier(kind, body, walked, texts)
         at += 12 + size
         if kind == b"IEND":
             break
@@ -77,13 +79,14 @@ def _frames(body: memoryview, limits: MediaLimits, walked: Walked) -> bool:
     return frames > 0
 
 
-def _carrier(kind: bytes, body: memoryview, walked: Walked) -> None:
+def _carrier(kind: bytes, body: memoryview, walked: Walked, texts: _Texts) -> None:
     if kind == b"eXIf":
         walked.add("exif", body)
     elif kind == b"iCCP":
-        walked.add("icc", _inflated(bytes(body).partition(b"\0")[2][1:]))
+        packed = texts.stored(body).partition(b"\0")[2][1:]
+        walked.add("icc", texts.inflated(packed))
     elif kind in (b"tEXt", b"zTXt", b"iTXt"):
-        _text(kind, bytes(body[:LOOK_BYTES]), walked)
+        _text(kind, texts.stored(body), walked, texts)
     elif kind == b"tIME":
         walked.add("time", body)
     elif kind == b"caBX":
@@ -92,13 +95,13 @@ def _carrier(kind: bytes, body: memoryview, walked: Walked) -> None:
         walked.add("unknown", body)
 
 
-def _text(kind: bytes, body: bytes, walked: Walked) -> None:
+def _text(kind: bytes, body: bytes, walked: Walked, texts: _Texts) -> None:
     keyword, _, rest = body.partition(b"\0")
     if kind == b"zTXt":
-        rest = _inflated(rest[1:])
+        rest = texts.inflated(rest[1:])
     elif kind == b"iTXt":
         packed, text = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
-        rest = _inflated(text) if packed else text
+        rest = texts.inflated(text) if packed else text
     if keyword == b"XML:com.adobe.xmp":
         walked.add("xmp", rest)
     elif keyword.startswith(b"Raw profile type "):
@@ -107,21 +110,47 @@ def _text(kind: bytes, body: bytes, walked: Walked) -> None:
         walked.add("text", keyword + b"\0" + rest)
 
 
+_RAW_HEAD = re.compile(rb"\s*+\S++\s++\S++\s")
 _RAW = {b"exif": "exif", b"app1": "exif", b"xmp": "xmp", b"iptc": "photoshop", b"8bim": "photoshop", b"icc": "icc"}
 
 
 def _unhex(text: bytes) -> bytes:
     """A raw profile: a line feed, its name, its length, then hexadecimal digits in lines."""
-    digits = b"".join(text.split()[2:])
+    head = _RAW_HEAD.match(text)
     try:
-        raw = bytes.fromhex(digits.decode("ascii"))
+        raw = bytes.fromhex(text[head.end() if head else 0 : LOOK_BYTES].decode("ascii"))
     except ValueError:
         return b""
     return raw[6:] if raw.startswith(b"Exif\0\0") else raw
 
 
-def _inflated(packed: bytes) -> bytes:
-    try:
-        return zlib.decompressobj().decompress(packed, LOOK_BYTES)
-    except zlib.error:
-        return b""
+class _Texts:
+    """Counts the bytes of text and profiles, as stored and once inflated; never inflates more than may still be."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def stored(self, body: memoryview) -> bytes:
+        """A copy of a chunk's body. Raises `Unprocessable` (`limits:text`)."""
+        self._take(len(body))
+        return bytes(body)
+
+    def inflated(self, packed: bytes) -> bytes:
+        """What could be inflated of a zlib stream, piece by piece; a broken stream ends where it breaks."""
+        unpacker, text = zlib.decompressobj(), bytearray()
+        for at in range(0, len(packed), _PIECE):
+            rest = packed[at : at + _PIECE]
+            while rest:
+                try:
+                    piece = unpacker.decompress(rest, _PIECE)
+                except zlib.error:
+                    return bytes(text)
+                self._take(len(piece))
+                text += piece
+                rest = unpacker.unconsumed_tail
+        return bytes(text)
+
+    def _take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise unprocessable("limits:text")

@@ -6,13 +6,13 @@ import struct
 
 from worker.media.codes import unprocessable
 from worker.media.limits import MediaLimits
-from worker.media.walk.found import Walked
+from worker.media.walk.found import Data, Walked
 
 _PIXELS = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"})
 _FORMS = {b"EXIF": "exif", b"XMP ": "xmp", b"ICCP": "icc", b"C2PA": "c2pa"}
 
 
-def walk(data: bytes, limits: MediaLimits) -> Walked:
+def walk(data: Data, limits: MediaLimits) -> Walked:
     """Raises `Unprocessable`: truncated, corrupt, limits:chunks, limits:frames."""
     if len(data) < 30:
         raise unprocessable("truncated")
@@ -29,7 +29,7 @@ def walk(data: bytes, limits: MediaLimits) -> Walked:
     return walked
 
 
-def _chunks(data: bytes, at: int, end: int, limits: MediaLimits, walked: Walked) -> int:
+def _chunks(data: Data, at: int, end: int, limits: MediaLimits, walked: Walked) -> int:
     """One level; an animation frame's chunks stand in the same count. Returns how many there were."""
     spans = [(at, end)]
     count = 0

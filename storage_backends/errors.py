@@ -6,6 +6,7 @@ StorageError
   TooLarge             the stream went past its limit
   NoSpace              the place is full
   ReadOnly             we may not write there
+  Denied               the place refused what we asked of it
   StorageUnavailable   the place did not answer
 """
 
@@ -36,6 +37,12 @@ class NoSpace(StorageError):
 
 class ReadOnly(StorageError):
     code = "storage_read_only"
+
+
+class Denied(StorageError):
+    # A right that lacks is granted by an operator: what waits for it goes on then.
+    code = "storage_denied"
+    retryable = True
 
 
 class StorageUnavailable(StorageError):

@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from storage_backends.errors import ObjectNotFound, StorageError, StorageUnavailable, TooLarge
-from storage_backends.keys import Key, prefix_parts
-from storage_backends.storage import Capabilities, Erased, Method, Observation, Stat, Stored
+from storage_backends.errors import BadKey, ObjectNotFound, StorageError, StorageUnavailable, TooLarge
+from storage_backends.keys import DEPTH, Key, prefix_parts
+from storage_backends.storage import Capabilities, Erased, Method, Observation, Stat, Stored, Unfinished
 from storage_backends.tree import Tree, answering
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -69,6 +69,13 @@ class FilesystemStorage:
     def list(self, prefix: str = "") -> Iterator[Stat]:
         return self._stats(prefix_parts(prefix))
 
+    def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
+        parts = prefix_parts(prefix)
+        for above in self._tree.leaves(parts[: DEPTH - 1], DEPTH - 1):
+            for key, begun_at in self._begun(above):
+                if key.parts[: len(parts)] == parts:
+                    yield Unfinished(key=key, begun_at=begun_at)
+
     def erase(self, keys: Iterable[Key]) -> Iterator[Erased]:
         for key in keys:
             yield self._erased(key)
@@ -84,6 +91,14 @@ class FilesystemStorage:
                 yield self.stat(Key.of(below))
             except (ObjectNotFound, _Foreign):
                 continue  # erased since its directory was read, or no file and so no object of ours
+
+    def _begun(self, above: tuple[str, ...]) -> Iterator[tuple[Key, datetime]]:
+        with answering(writing=False), suppress(FileNotFoundError), self._tree.opened(above) as folder:
+            for name in os.listdir(folder):
+                if name.startswith(".") and name.endswith(_SUFFIX):
+                    with suppress(FileNotFoundError, BadKey):
+                        begun = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+                        yield Key.of((*above, name.split(".")[1])), datetime.fromtimestamp(begun, UTC)
 
     def _erased(self, key: Key) -> Erased:
         removed = 0

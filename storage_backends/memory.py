@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from storage_backends.errors import NoSpace, ObjectNotFound, TooLarge
 from storage_backends.keys import Key, prefix_parts
-from storage_backends.storage import Capabilities, Erased, Method, Observation, Stat, Stored
+from storage_backends.storage import Capabilities, Erased, Method, Observation, Stat, Stored, Unfinished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,11 @@ class MemoryStorage:
                 if key.parts[: len(parts)] == parts
             ]
         )
+
+    def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
+        """None, ever: a put that breaks off has written nothing."""
+        prefix_parts(prefix)
+        return iter(())
 
     def erase(self, keys: Iterable[Key]) -> Iterator[Erased]:
         for key in keys:

@@ -17,10 +17,19 @@ from storage_backends.keys import Key
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """Facts, probed and not assumed. `local_paths`: `path(key)` gives a file on this host."""
+    """Facts, probed and not assumed. `local_paths`: `path(key)` gives a file on this host.
+
+    `versioning`: a replaced object stays as an old version; then `version_deletes` must be true, or nothing can be
+    erased there. `versions_listed`: old versions can be seen. `object_lock`, `tagging`, `lifecycle`: the place knows
+    these calls.
+    """
 
     versioning: bool = False
+    versions_listed: bool = False
+    version_deletes: bool = True
     object_lock: bool = False
+    tagging: bool = False
+    lifecycle: bool = False
     local_paths: bool = False
 
 
@@ -31,6 +40,14 @@ class Stat:
     key: Key
     bytes: int
     modified_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """A write that was begun and never finished; it takes room, and no listing of objects shows it."""
+
+    key: Key
+    begun_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +75,17 @@ class Observation(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Erased:
     """The outcome for one key: gone and looked for again, or why not. `removed` counts objects, versions, markers and
-    unfinished writes that were there. Exactly one of `observation` and `blocked` is set."""
+    unfinished writes that were there and are not any more; `markers` and `unfinished` how many of them were such.
+    Exactly one of `observation` and `blocked` is set; `blocked_until` is the last day of a lock, where there is one."""
 
     key: Key
     method: Method
     removed: int
     observation: Observation | None
     blocked: str | None = None
+    blocked_until: datetime | None = None
+    markers: int = 0
+    unfinished: int = 0
 
 
 class Storage(Protocol):
@@ -88,6 +109,9 @@ class Storage(Protocol):
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """Every object whose key is `prefix` or lies below it (`a/1` is not below `a/10`), in key order, over as many
         pages as it takes. Unfinished writes are not objects."""
+
+    def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
+        """Every write below `prefix` that was begun and not finished, in progress or left behind, in no order."""
 
     def erase(self, keys: Iterable[Key]) -> Iterator[Erased]:
         """Destroy every copy, version and unfinished write of exactly these keys, then look again; one `Erased` a key.

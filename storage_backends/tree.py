@@ -84,10 +84,10 @@ class Tree:
             except OSError:
                 return  # in use again, or not ours to remove: an empty directory is no copy
 
-    def leaves(self, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        """The parts of every entry at the depth of a key, at or below `parts`, in the order of their keys as text.
+    def leaves(self, parts: tuple[str, ...], depth: int = DEPTH) -> Iterator[tuple[str, ...]]:
+        """The parts of every entry at a depth (of a key), at or below `parts`, in the order of their keys as text.
         Names that cannot be part of a key are left out; so is what is no directory where one must be."""
-        if len(parts) == DEPTH:
+        if len(parts) >= depth:
             yield parts
             return
         try:
@@ -102,7 +102,7 @@ class Tree:
         # "a-b/…" sorts before "a/…" as text, so a directory sorts with its slash.
         tail = "" if len(parts) == DEPTH - 1 else "/"
         for name in sorted(names, key=lambda name: name + tail):
-            yield from self.leaves((*parts, name))
+            yield from self.leaves((*parts, name), depth)
 
     def _make(self, parts: tuple[str, ...]) -> int:
         if not self.root.is_dir():

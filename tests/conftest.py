@@ -12,6 +12,7 @@ import pytest
 
 from tests import darkroom as darkrooms
 from tests import houses, servers
+from tests.buckets import S3Server, s3_server
 from tests.darkroom import Darkroom
 from worker.ledger.database import Ledger
 from worker.media.jail import Jail
@@ -31,10 +32,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _clean_environment() -> Iterator[None]:
-    """No setting of the developer's own leaks into a test."""
+def _clean_environment() -> Iterator[dict[str, str]]:
+    """No setting of the developer's own leaks into a test; gives what was taken away."""
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("MAYFLY_")}
-    yield
+    yield kept
     os.environ.update(kept)
 
 
@@ -67,6 +68,13 @@ def redis_url() -> Iterator[str]:
     """The URL of a Redis that lives for the session. Tests that need it empty flush it or start their own."""
     with servers.redis_server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3(_clean_environment: dict[str, str]) -> Iterator[S3Server]:
+    """An S3 protocol server that lives for the session, or the one that the environment names."""
+    with s3_server(_clean_environment) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

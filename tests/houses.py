@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from tasks.app import JOBS
 from tasks.schedule import DUTIES
@@ -103,6 +104,12 @@ class FreeGuard:
 
     def cancelled(self) -> bool:
         return False
+
+
+def job_of(tx: Tx, kind: str, target: str) -> Row[Any]:
+    """The live job of that kind for that target."""
+    c = tables.leases.c
+    return tx.conn.execute(select(tables.leases).where(c.kind == kind, c.target == target, c.state != "done")).one()
 
 
 def upload_of(house: House, upload_id: str) -> Upload:

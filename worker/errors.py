@@ -17,17 +17,21 @@ a key or text that came out of a file (P7).
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 
 class MayflyError(Exception):
-    """`code` is stable and machine-readable; the message is one line that says what to do."""
+    """`code` is stable and machine-readable; the message is one line that says what to do. `retry_after`: before then,
+    trying again cannot help."""
 
     code = "error"
     retryable = False
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
+    def __init__(self, message: str, *, code: str | None = None, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         if code is not None:
             self.code = code
+        self.retry_after = retry_after
 
 
 class Refused(MayflyError):

@@ -87,6 +87,14 @@ class Settings(AppSettings):
     scratch: Path | None = None
     intake: Path | None = None
     alive_file: Path | None = None
+    s3_bucket: str | None = Field(default=None, min_length=3, max_length=63)
+    s3_prefix: str = Field(default="", max_length=200)
+    s3_endpoint: str | None = None
+    s3_region: str | None = None
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_encryption: Literal["AES256", "aws:kms"] | None = None
+    s3_kms_key: SecretStr | None = None
     jail: Literal["required", "degraded"] = "required"
     formats_on: tuple[Literal["tiff", "bmp"], ...] = ()
     renditions_on: tuple[str, ...] = ()
@@ -116,6 +124,14 @@ class Settings(AppSettings):
         if not set(names) <= extras():
             raise ValueError(f"the renditions that can be turned on are: {', '.join(sorted(extras())) or 'none'}")
         return names
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _http(cls, url: str | None) -> str | None:
+        parts = None if url is None else _split(url)
+        if url is not None and (parts is None or parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("an endpoint is https://host, with a port where it needs one")
+        return url
 
     @field_validator("apps")
     @classmethod

@@ -28,6 +28,8 @@ from worker.retention.rules import deadline, rule_for
 CHUNK = 1 << 20
 # A blocked copy is tried again after this long; an operator sees it in `mayfly status` meanwhile.
 BLOCKED_RETRY = timedelta(minutes=5)
+# The most that an address outlives the hiding of what it shows.
+LINK_LIVES = timedelta(minutes=15)
 
 
 def _unwatched(_step: str) -> None:
@@ -171,6 +173,15 @@ class Shelf:
         path = getattr(self._storage(artifact.location), "path", None)
         return path(Key.parse(artifact.key)) if path else None
 
+    def link(self, artifact: Artifact) -> str | None:
+        """A signed address of a published copy that is good for `LINK_LIVES`, for locations that give such."""
+        link = getattr(self._storage(artifact.location), "link", None)
+        if link is None or artifact.media_type is None:
+            return None
+        name = f"{artifact.name}.{artifact.media_type.rpartition('/')[2]}"
+        seconds = int(LINK_LIVES.total_seconds())
+        return str(link(Key.parse(artifact.key), seconds=seconds, media_type=artifact.media_type, name=name))
+
     @contextlib.contextmanager
     def workspace(self, upload: Upload) -> Iterator[Path]:
         """A private directory for one run, itself an artifact: row first, destroyed at the end. What a kill leaves
@@ -241,13 +252,19 @@ class Shelf:
         return outcomes
 
     def _record(self, tx: Tx, artifact: Artifact, outcome: Erased) -> Artifact:
-        detail: dict[str, object] = {"method": outcome.method.value, "removed": outcome.removed}
+        detail: dict[str, object] = {
+            "method": outcome.method.value,
+            "removed": outcome.removed,
+            "markers": outcome.markers,
+            "unfinished": outcome.unfinished,
+        }
         if outcome.observation is None:
+            until = outcome.blocked_until
+            reason = f"{outcome.blocked} until {until:%Y-%m-%dT%H:%M:%SZ}" if until else outcome.blocked or "blocked"
             moved = states.move_artifact(
-                tx, artifact.id, to=ArtifactState.BLOCKED, actor=self.actor, detail=detail, reason=outcome.blocked
+                tx, artifact.id, to=ArtifactState.BLOCKED, actor=self.actor, detail=detail, reason=reason
             )
-            artifacts.defer(tx, moved, until=tx.now + BLOCKED_RETRY, reason=outcome.blocked or "blocked")
-            return moved
+            return artifacts.defer(tx, moved, until=until or tx.now + BLOCKED_RETRY, reason=reason)
         detail["observation"] = outcome.observation.value
         return states.move_artifact(tx, artifact.id, to=ArtifactState.GONE, actor=self.actor, detail=detail)
 

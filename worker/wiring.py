@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from pydantic import SecretStr
 
 from storage_backends.errors import StorageError
 from storage_backends.filesystem import FilesystemStorage
 from storage_backends.scratch import ScratchStorage
+from storage_backends.storage import Storage
 from worker.errors import Unavailable
 from worker.flows.entrance import Entrance
 from worker.flows.erase import Erase
@@ -42,6 +44,7 @@ from worker.settings import Settings
 from worker.shelf import Shelf
 
 MEDIA = "media"
+BUCKET = "s3"
 INTAKE = "intake"
 
 
@@ -77,12 +80,12 @@ class House:
             _private(settings.home)
             signer = Signer.from_pem(_receipt_key(settings))
             secret = _subject_secret(settings)
-            media = FilesystemStorage(MEDIA, settings.media_root())
-            intake = FilesystemStorage(INTAKE, settings.intake_root())
+            locations = _locations(settings)
             scratch = ScratchStorage(settings.scratch_root())
         ledger = Ledger(settings.ledger_url(), clock=clock)
         ledger.migrate()
-        shelf = Shelf(ledger=ledger, locations={MEDIA: media, INTAKE: intake}, media=MEDIA, scratch=scratch)
+        media = BUCKET if BUCKET in locations else MEDIA
+        shelf = Shelf(ledger=ledger, locations=locations, media=media, scratch=scratch)
         limits = media_limits(settings)
         jail = jail or Jail(mode=settings.jail)
         studio = Studio(
@@ -188,6 +191,34 @@ class Progress:
     def __call__(self, upload_id: str, percent: int) -> None:
         with self.ledger.begin() as tx:
             uploads.progress(tx, upload_id, percent)
+
+
+def _locations(settings: Settings) -> dict[str, Storage]:
+    """Where copies may lie. With a bucket new ones go there; those on the disk from before are still within reach."""
+    disks = [FilesystemStorage(MEDIA, settings.media_root()), FilesystemStorage(INTAKE, settings.intake_root())]
+    places: dict[str, Storage] = {disk.name: disk for disk in disks}
+    if settings.s3_bucket is not None:
+        places[BUCKET] = _bucket(settings, settings.s3_bucket)
+    return places
+
+
+def _bucket(settings: Settings, name: str) -> Storage:
+    from storage_backends.s3 import Bucket, S3Storage  # takes a third of a second to load
+
+    bucket = Bucket.connect(
+        name,
+        prefix=settings.s3_prefix,
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key=_secret(settings.s3_access_key),
+        secret_key=_secret(settings.s3_secret_key),
+    )
+    kms_key = _secret(settings.s3_kms_key)
+    return S3Storage(BUCKET, bucket, encryption=settings.s3_encryption, kms_key=kms_key)
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
 
 
 def media_limits(settings: Settings) -> MediaLimits:

@@ -19,6 +19,8 @@ from storage_backends.s3.probe import probe
 from storage_backends.s3.upload import PART_BYTES, Upload
 from storage_backends.storage import Capabilities, Erased, Stat, Stored, Unfinished
 
+__all__ = ["Bucket", "S3Storage"]
+
 
 class S3Storage:
     """One bucket, or the part of it below a prefix. Safe for threads.
@@ -84,6 +86,16 @@ class S3Storage:
         while batch := list(islice(rest, BATCH)):
             outcomes = Erasure(bucket=self._bucket, keys=batch).run()
             yield from (outcomes[key] for key in batch)
+
+    def link(self, key: Key, *, seconds: int, media_type: str, name: str) -> str:
+        """An address at which anybody may read the object for so long; it is served under a name of ours."""
+        said = {"ResponseContentType": media_type, "ResponseContentDisposition": f'inline; filename="{name}"'}
+        with answering():
+            return str(
+                self._bucket.client.generate_presigned_url(
+                    "get_object", Params={**self._bucket.place(key), **said}, ExpiresIn=seconds
+                )
+            )
 
     def _entries(self, parts: tuple[str, ...]) -> Iterator[Stat]:
         for key, entry in self._found("list_objects_v2", "Contents", parts):

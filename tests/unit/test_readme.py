@@ -10,12 +10,12 @@ from worker.media.codes import CODES
 from worker.settings import PREFIX, Settings
 
 README = Path(__file__).parents[2] / "README.md"
-ROW = re.compile(rf"^\| `{PREFIX}([A-Z_]+)` \| (.+?) \| (.+?) \|$", re.MULTILINE)
+ROW = re.compile(rf"^\| `{PREFIX}([A-Z0-9_]+)` \| (.+?) \| (.+?) \|$", re.MULTILINE)
 
 
 def shown(default: object) -> str | None:
     """A default as a person would set it; None where it is nothing or follows from another setting."""
-    if default is None or default in ((), {}):
+    if default is None or default in ((), {}, ""):
         return None
     if isinstance(default, timedelta):
         return f"`{default.days}d`"

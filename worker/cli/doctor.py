@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,8 @@ import typer
 from rich.text import Text
 
 from storage_backends import contract
+from storage_backends.errors import StorageError
+from storage_backends.storage import Storage
 from worker.cli import broker, demo_media, views
 from worker.cli.erase import erase_subject
 from worker.cli.house import opened, wait_until, working
@@ -25,7 +27,7 @@ from worker.media.jail import Jail, Limits
 from worker.model import ArtifactState, NewUpload, Purpose, new_id
 from worker.privacy.subject import subject_key
 from worker.settings import Settings
-from worker.wiring import MEDIA, House
+from worker.wiring import House
 
 APP = "doctor"
 SKEW_MOST = timedelta(seconds=5)
@@ -170,9 +172,30 @@ def _strip_and_erase(house: House) -> str:
     return f"{len(document['removed'])} kinds removed, {erased['artifacts']} copies erased and looked for"
 
 
+def _abilities(location: Storage) -> str:
+    """What the place was seen to do. A place that keeps old versions and lets nobody delete them can erase nothing."""
+    try:
+        found = location.capabilities()
+    except StorageError as error:
+        raise Unavailable(str(error), code=error.code) from None
+    if found.versioning and not found.version_deletes:
+        raise Refused(
+            "it keeps old versions, and these keys may not delete them: allow s3:DeleteObjectVersion, or nothing is "
+            "ever erased",
+            code="versions_stay",
+        )
+    able = [field.replace("_", " ") for field, value in asdict(found).items() if value is True]
+    return f"{location.name}: {', '.join(able) or 'plain'}"
+
+
 def _storage(house: House) -> Iterator[Check]:
     """The backend's own contract, run on the live location under a scratch prefix."""
-    failures = [o for o in contract.run(house.shelf.locations[MEDIA], prefix_app=APP) if not o.passed]
+    location = house.shelf.locations[house.shelf.media]
+    yield (abilities := _checked("abilities", lambda: _abilities(location)))
+    if not abilities.ok:
+        yield Check(name="storage", detail="not tried: see abilities", code="not_tried")
+        return
+    failures = [o for o in contract.run(location, prefix_app=APP) if not o.passed]
     if not failures:
         yield Check(name="storage", detail=f"{len(contract.CHECKS)} contract checks pass on the live location")
     for failure in failures:

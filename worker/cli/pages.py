@@ -51,7 +51,7 @@ def rendition(console: Console, entry: dict[str, Any]) -> None:
         console.print(f"    {lives}", markup=False)
     else:
         console.print(f"{line}  {entry['media_type'] or '':<10}  {lives}", markup=False, soft_wrap=True)
-    place(console, entry["path"])
+    place(console, entry.get("path") or entry["url"])
 
 
 def copy(console: Console, document: dict[str, Any], *, named: str = "") -> None:

@@ -82,6 +82,6 @@ def _settled(house: House) -> bool:
     with house.ledger.read() as tx:
         return (
             not uploads.due(tx, 1)
-            and not artifacts.any_due(tx, house.shelf.reachable())
+            and not artifacts.any_due(tx, house.shelf.reachable(), of_erasing=False)
             and not leases.pending(tx, kinds=("erase",), due_only=True)
         )

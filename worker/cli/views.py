@@ -31,7 +31,7 @@ def rendition(house: House, copy: Artifact) -> dict[str, Any]:
     path = house.shelf.path(copy)
     return {
         "name": copy.name,
-        "path": str(path) if path else None,
+        **({"path": str(path)} if path else {"url": house.shelf.link(copy)}),
         "media_type": copy.media_type,
         "width": copy.width,
         "height": copy.height,

@@ -121,7 +121,9 @@ class Erase:
             copies = artifacts.of_upload(tx, upload_id)
             if open_copies := [copy for copy in copies if copy.state not in _ENDED]:
                 raise Unavailable(
-                    f"{len(open_copies)} of {len(copies)} copies are not gone yet; trying again", code="erase_blocked"
+                    f"{len(open_copies)} of {len(copies)} copies are not gone yet; trying again",
+                    code="erase_blocked",
+                    retry_after=_blocked_for(open_copies, tx.now),
                 )
             body = self._receipt(tx, upload, copies)
             receipts.keep(tx, receipt_id=body["receipt_id"], upload_id=upload_id, body=self.signer.sign(body))
@@ -158,6 +160,13 @@ class Erase:
         return body
 
 
+def _blocked_for(copies: list[Artifact], now: datetime) -> timedelta | None:
+    """How long none of them can go, where a lock keeps each."""
+    if any(copy.state is not ArtifactState.BLOCKED for copy in copies):
+        return None
+    return max(min(copy.next_attempt_at for copy in copies) - now, timedelta(0))
+
+
 def _of_copy(event: events.Event) -> bool:
     return "artifact_id" in event.detail
 
@@ -175,6 +184,8 @@ def _copy_entry(copy: Artifact, gone: events.Event | None) -> dict[str, Any]:
         **entry,
         "method": gone.detail.get("method"),
         "removed": gone.detail.get("removed"),
+        "markers": gone.detail.get("markers"),
+        "unfinished": gone.detail.get("unfinished"),
         "observation": gone.detail.get("observation"),
         "looked_at": _iso(gone.at),
     }

@@ -15,7 +15,8 @@ from worker.model import Artifact, Trigger, Upload, UploadState
 from worker.retention.policy import Action, Record, decide
 from worker.shelf import Shelf
 
-BATCH = 500
+# As many as one call of a bucket can delete.
+BATCH = 1_000
 CLAIM = timedelta(seconds=120)
 # Long enough for an operator to see what became of a job.
 DONE_JOBS_LIVE = timedelta(days=7)
@@ -45,7 +46,7 @@ class Sweep:
         """
         begun = 0 if locations else self._end_uploads(guard)
         copies = kept = 0
-        while due := self._claim(locations or self.shelf.reachable()):
+        while due := self._claim(locations or self.shelf.reachable(), of_erasing=locations is not None):
             guard.check()
             doomed, spared = self._sort(due, whole=locations is None)
             copies += len(self.shelf.destroy(doomed, trigger=Trigger.RETENTION))
@@ -80,9 +81,9 @@ class Sweep:
         with self.ledger.read() as tx:
             return uploads.due(tx, BATCH)
 
-    def _claim(self, locations: Collection[str]) -> list[Artifact]:
+    def _claim(self, locations: Collection[str], *, of_erasing: bool) -> list[Artifact]:
         with self.ledger.begin() as tx:
-            return artifacts.claim_due(tx, limit=BATCH, lease=CLAIM, locations=locations)
+            return artifacts.claim_due(tx, limit=BATCH, lease=CLAIM, locations=locations, of_erasing=of_erasing)
 
     def _wake(self, upload_ids: Collection[str]) -> None:
         with self.ledger.begin() as tx:
@@ -92,7 +93,8 @@ class Sweep:
     def _sort(self, due: list[Artifact], *, whole: bool) -> tuple[list[Artifact], int]:
         """Decide once more, from rules and holds as they are now; what stays is looked at again when it is due.
 
-        `whole`: copies of an upload that is being erased are left to its own job, which waits for writers and seals it.
+        `whole`: copies of an upload whose erasure began a moment ago are left to its own job, which waits for writers
+        and seals it.
         """
         doomed, spared = [], 0
         with self.ledger.begin() as tx:

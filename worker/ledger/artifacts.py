@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, text, update
 
 from storage_backends.keys import Key
 from worker.errors import NotFound, StateConflict
@@ -111,23 +111,34 @@ def set_deadline(tx: Tx, artifact_id: str, *, delete_at: datetime, rule: str, ba
     return to_artifact(moved)
 
 
-def claim_due(tx: Tx, *, limit: int, lease: timedelta, locations: Collection[str]) -> list[Artifact]:
+def claim_due(
+    tx: Tx, *, limit: int, lease: timedelta, locations: Collection[str], of_erasing: bool = True
+) -> list[Artifact]:
     """Take up to `limit` copies that are due at places this process reaches, the longest overdue first. Two claimers
-    never get the same copy while its lease runs. Copies of held uploads are not due."""
-    query = _claimable(locations).where(_T.c.next_attempt_at <= tx.now).order_by(_T.c.next_attempt_at).limit(limit)
+    never get the same copy while its lease runs. Copies of held uploads are not due; those of uploads that are being
+    erased are their own job's, unless `of_erasing`."""
+    query = _due(tx, locations, of_erasing).order_by(_T.c.next_attempt_at).limit(limit)
     return _claim(tx, query, lease)
 
 
 def claim_of_upload(tx: Tx, upload_id: str, *, lease: timedelta, locations: Collection[str]) -> list[Artifact]:
-    """Take every copy of one upload that is not at its end, due or not, and not in somebody's hands."""
+    """Take every copy of one upload that is not at its end, due or not, and not in somebody's hands. One that is
+    blocked waits until it is due: its lock has a last day."""
     free = or_(_T.c.lease_until.is_(None), _T.c.lease_until <= tx.now)
-    return _claim(tx, _claimable(locations).where(_T.c.upload_id == upload_id, free).order_by(_T.c.id), lease)
+    open_ = or_(_T.c.state != ArtifactState.BLOCKED, _T.c.next_attempt_at <= tx.now)
+    return _claim(tx, _claimable(locations).where(_T.c.upload_id == upload_id, free, open_).order_by(_T.c.id), lease)
 
 
-def any_due(tx: Tx, locations: Collection[str]) -> bool:
+def any_due(tx: Tx, locations: Collection[str], *, of_erasing: bool = True) -> bool:
     """Whether `claim_due` would find something at these places."""
-    query = _claimable(locations).where(_T.c.next_attempt_at <= tx.now).limit(1)
-    return tx.conn.execute(query).first() is not None
+    return tx.conn.execute(_due(tx, locations, of_erasing).limit(1)).first() is not None
+
+
+def _due(tx: Tx, locations: Collection[str], of_erasing: bool) -> Select[Any]:
+    query = _claimable(locations).where(_T.c.next_attempt_at <= tx.now)
+    owners = tables.uploads
+    erasing = exists().where(owners.c.id == _T.c.upload_id, text(tables.ERASING_UPLOAD))
+    return query if of_erasing else query.where(~erasing)
 
 
 def _claimable(locations: Collection[str]) -> Select[Any]:

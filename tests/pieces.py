@@ -165,22 +165,33 @@ def _gamma(value: float) -> bytes:
     return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(value * 256))
 
 
+def _srgb_curve() -> bytes:
+    codes = [step / 1023 for step in range(1024)]
+    light = [code / 12.92 if code <= 0.04045 else ((code + 0.055) / 1.055) ** 2.4 for code in codes]
+    return b"curv\0\0\0\0" + struct.pack(">I1024H", 1024, *(round(value * 65_535) for value in light))
+
+
 def _named(text: bytes) -> dict[bytes, bytes]:
     said = b"desc\0\0\0\0" + struct.pack(">I", len(text) + 1) + text + b"\0" + bytes(78)
     return {b"desc": said, b"cprt": b"text\0\0\0\0none\0", b"wtpt": _xyz(0.9642, 1.0, 0.8249)}
 
 
+# XYZ under D50 of red, green and blue, as the profiles of their makers have them.
 COLOURS = {
     "adobe": ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)),
     "p3": ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
+    "rec2020": ((0.67348, 0.27904, -0.00194), (0.16566, 0.67534, 0.02998), (0.12505, 0.04561, 0.79684)),
     "srgb": ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410)),
 }
 
 
-def rgb_profile(name: str, *, text: str = "canary profile", gamma: float = 2.2) -> bytes:
-    """A matrix profile of `adobe`, `p3` or `srgb` primaries, with a description that names its owner's monitor."""
+def rgb_profile(name: str, *, text: str = "canary profile", gamma: float | None = 2.2) -> bytes:
+    """A matrix profile of the primaries of `COLOURS`, with a description that names its owner's monitor.
+
+    Without a gamma its curve is that of sRGB, in 1,024 steps.
+    """
     columns = dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), (_xyz(*each) for each in COLOURS[name]), strict=True))
-    curves = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma(gamma))
+    curves = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _srgb_curve() if gamma is None else _gamma(gamma))
     return _profile(b"RGB ", b"mntr", _named(text.encode()) | columns | curves)
 
 
@@ -190,12 +201,37 @@ def grey_profile(gamma: float) -> bytes:
 
 
 def cmyk_profile() -> bytes:
-    """A press of our own: black takes all light, each ink one third of it, paper is white; a table of 16 corners."""
-    corners = bytearray()
+    """A press of our own: black takes all light, each ink one third of it, paper is white."""
+    fields = []
     for number in range(16):
         inks = [number >> shift & 1 for shift in (3, 2, 1, 0)]
-        light = 0 if inks[3] else 255 - 60 * sum(inks[:3])
-        corners += bytes((light, 128, 128))
+        fields.append((0 if inks[3] else 100 - 60 * sum(inks[:3]) / 2.55, 0, 0))
+    return press(fields)
+
+
+# L*, a*, b* of offset print on coated paper: white, yellow, magenta, red, cyan, green, blue, all three.
+_OFFSET = (
+    (95, 0, -2),
+    (89, -5, 93),
+    (48, 74, -3),
+    (47, 68, 48),
+    (55, -37, -50),
+    (50, -65, 27),
+    (24, 22, -46),
+    (23, 0, 0),
+)
+
+
+def offset_profile() -> bytes:
+    """A press with inks as they are; black leaves a sixth of the light."""
+    return press([each for light, a, b in _OFFSET for each in ((light, a, b), (light / 6, a / 8, b / 8))])
+
+
+def press(fields: Sequence[tuple[float, float, float]]) -> bytes:
+    """A CMYK profile: L*, a*, b* where each ink is none or full, black running fastest, cyan slowest."""
+    corners = bytearray()
+    for light, a, b in fields:
+        corners += bytes(round(value) for value in (light * 2.55, a + 128, b + 128))
     identity = bytes(range(256))
     matrix = struct.pack(">9i", 65_536, 0, 0, 0, 65_536, 0, 0, 0, 65_536)
     table = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + matrix + identity * 4 + bytes(corners) + identity * 3

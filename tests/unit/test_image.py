@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -140,6 +142,62 @@ def turned(kind: str, orientation: int) -> bytes:
     else:
         picture.save(body, "AVIF", quality=95, subsampling="4:4:4", exif=block)
     return body.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ['<a tiff:Orientation="%d"/>', "<tiff:Orientation> %d </tiff:Orientation>"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_an_orientation_that_stands_in_xmp_alone_is_obeyed(
+    darkroom: Darkroom, kind: str, form: str, orientation: int
+) -> None:
+    data = with_xmp(kind, (form % orientation).encode(), exif=b"")
+
+    found = corners_of(opened(rendition(darkroom.render(data, names=("thumb",)), "thumb")))
+
+    assert all(near(one, other, 40) for one, other in zip(found, UPRIGHT[orientation], strict=True))
+
+
+@pytest.mark.parametrize(("in_exif", "upright"), [(1, 1), (6, 6), (0, 8)])
+def test_exif_comes_before_xmp_unless_it_makes_no_sense(darkroom: Darkroom, in_exif: int, upright: int) -> None:
+    data = with_xmp("jpeg", b'<a tiff:Orientation="8"/>', exif=samples.exif(orientation=in_exif))
+
+    found = corners_of(opened(rendition(darkroom.render(data, names=("thumb",)), "thumb")))
+
+    assert all(near(one, other, 40) for one, other in zip(found, UPRIGHT[upright], strict=True))
+
+
+@pytest.mark.parametrize("kind", ["avif", "heic"])
+def test_where_boxes_tell_the_orientation_exif_and_xmp_are_not_asked(darkroom: Darkroom, kind: str) -> None:
+    """ISO/IEC 23000-22, 7.3.6.7. The writers make boxes of such a word, so it is changed behind their backs."""
+    packet, block, body = b'<a tiff:Orientation="1"/>', samples.exif(orientation=1), io.BytesIO()
+    if kind == "avif":
+        samples.corners().save(body, "AVIF", quality=95, subsampling="4:4:4", exif=block, xmp=packet)
+    else:
+        made = pillow_heif.from_pillow(samples.corners())
+        made.info["exif"], made.info["xmp"] = block, packet
+        made.save(body, quality=95, chroma=444)
+    one, six = (struct.pack("<HHIHH", 0x0112, 3, 1, value, 0) for value in (1, 6))
+    data = body.getvalue().replace(packet, packet.replace(b"1", b"6")).replace(one, six)
+    assert b'"6"' in data
+
+    found = corners_of(opened(rendition(darkroom.render(data, names=("thumb",)), "thumb")))
+
+    assert all(near(one, other, 40) for one, other in zip(found, UPRIGHT[1], strict=True))
+
+
+def with_xmp(kind: str, packet: bytes, *, exif: bytes) -> bytes:
+    picture, body = samples.corners(), io.BytesIO()
+    if kind == "webp":
+        picture.save(body, "WEBP", lossless=True, xmp=packet)
+        return body.getvalue()
+    if kind == "png":
+        picture.save(body, "PNG")
+        return pieces.with_chunks(body.getvalue(), pieces.chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet))
+    picture.save(body, "JPEG", quality=95, subsampling="4:4:4")
+    blocks = [pieces.segment(0xE1, b"Exif\0\0" + exif)] if exif else []
+    return pieces.with_segments(
+        body.getvalue(), *blocks, pieces.segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet)
+    )
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65_535])

@@ -1,14 +1,11 @@
-"""Brings any picture's pixels to sRGB: palettes, grey, 16 bit and CMYK opened up, profiles obeyed while they are there.
+"""Opens any picture's pixels up: palettes, grey, 16 bit, alpha, and shuts again without the colour that alpha hides.
 
-A profile that does not parse, or is of another colour space than the pixels, counts as sRGB. Runs in the jail only.
+What the colours mean is `worker.media.colours`' business. Runs in the jail only.
 """
 
 from __future__ import annotations
 
-import functools
-import io
-
-from PIL import Image, ImageChops, ImageCms, ImageMath
+from PIL import Image, ImageChops, ImageMath
 
 from worker.media.codes import unprocessable
 
@@ -23,6 +20,7 @@ _OPEN_AS = {
     "RGBA": "RGBa",
     "RGBa": "RGBa",
     "CMYK": "CMYK",
+    "LAB": "LAB",
     "YCbCr": "RGB",
     "HSV": "RGB",
     "F": "L",
@@ -60,18 +58,6 @@ def closed(image: Image.Image) -> Image.Image:
     return image.convert(_CLOSED[image.mode]) if image.mode in _CLOSED else image
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB, or RGBA where there was alpha, in sRGB. `image` is L, LA, RGB, RGBA or CMYK; its own info is not read."""
-    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
-    core = image
-    if alpha is not None:
-        core = image.getchannel("L") if image.mode == "LA" else Image.merge("RGB", image.split()[:3])
-    core = _converted(core, profile)
-    if alpha is not None:
-        core.putalpha(alpha)
-    return core
-
-
 def without_hidden(image: Image.Image) -> Image.Image:
     """RGB where every pixel is opaque; else RGBA with the colour under alpha 0 made black."""
     if image.mode != "RGBA":
@@ -104,32 +90,3 @@ def _from_16_bit(image: Image.Image, mode: str) -> Image.Image:
     solid = ImageMath.lambda_eval(lambda args: args["convert"]((args["a"] != key) * 255, "L"), a=wide)
     grey.putalpha(solid)
     return grey.convert("La")
-
-
-def _converted(core: Image.Image, profile: bytes | None) -> Image.Image:
-    parsed = _parsed(profile) if profile else None
-    if parsed is None:
-        return core.convert("RGB")
-    space = str(parsed.profile.xcolor_space).strip()
-    if space == "RGB" and core.mode == "L":
-        core = core.convert("RGB")
-    if space != {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[core.mode]:
-        return core.convert("RGB")
-    try:
-        made = ImageCms.profileToProfile(core, parsed, _srgb(), outputMode="RGB")
-    except (ImageCms.PyCMSError, ValueError, OSError):
-        return core.convert("RGB")
-    return made if made is not None else core.convert("RGB")
-
-
-def _parsed(profile: bytes) -> ImageCms.ImageCmsProfile | None:
-    try:
-        return ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None
-
-
-@functools.cache
-def _srgb() -> ImageCms.ImageCmsProfile:
-    """A target only, never embedded: its header holds the current second."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))

@@ -12,42 +12,32 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import pillow_heif
 from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from worker.errors import Unprocessable
 from worker.media.codes import unprocessable
+from worker.media.colours import declared
+from worker.media.colours.convert import Converter
 from worker.media.formats import Format, format_named
 from worker.media.image import colour, metadata
 from worker.media.image.encode import Reel, encoded
 from worker.media.image.fingerprint import placeholder
-from worker.media.image.icc import adobe_rgb
+from worker.media.image.orientation import orientation, turned
 from worker.media.image.probe import judge, probe
 from worker.media.image.scale import fitted, shrink, smaller
 from worker.media.limits import MediaLimits
 from worker.media.renditions import Rendition, renditions_of
-from worker.media.walk import exif
 from worker.media.walk.found import Walked
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# Decoders that turn the picture themselves (HEIF; TIFF since Pillow 9.4), or whose formats know no orientation.
-_TURNED = frozenset({"HEIF", "TIFF", "GIF", "BMP"})
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
-    """A picture opened but not decoded: its canvas, how it must be turned, its profile, what is asked of it.
+    """A picture opened but not decoded: its canvas, how it must be turned, its colours, what is asked of it.
 
     `canvas` is said once, before the first frame: a GIF whose later frames reach over it is cut there, as browsers do.
     """
@@ -56,12 +46,12 @@ class _Source:
     canvas: tuple[int, int]
     fmt: Format
     orientation: int
-    profile: bytes | None
+    convert: Converter
     rows: list[Rendition]
     limits: MediaLimits
 
     def frame(self) -> Image.Image:
-        """The current frame, decoded, at the largest size asked for: sRGB, upright, RGB or RGBA."""
+        """The current frame, decoded, at the largest size asked for: colours brought over, upright, RGB or RGBA."""
         size = fitted(self.canvas, self.rows[0].fit)
         with _decoding():
             if self.image.format in ("JPEG", "MPO"):
@@ -69,10 +59,7 @@ class _Source:
             self.image.load()
             grown = self.image.format == "GIF" and self.image.size != self.canvas
             small = shrink(self.image.crop((0, 0, *self.canvas)) if grown else self.image, size)
-        small = colour.to_srgb(small, self.profile)
-        if self.orientation in _TURNS:
-            small = small.transpose(_TURNS[self.orientation])
-        return colour.without_hidden(small)
+        return colour.without_hidden(turned(self.convert(small), self.orientation))
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -88,13 +75,16 @@ def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[d
     Raises `Unprocessable` with a code of the list.
     """
     limits, fmt = MediaLimits.from_args(args["limits"]), format_named(str(args["format"]))
+    work: Literal["image", "frame"] = "frame" if args.get("work") == "frame" else "image"
     names = tuple(args["names"]) if args.get("names") is not None else None
-    rows = renditions_of(args.get("work", "image"), names)
+    rows = renditions_of(work, names)
     if stream is None:
         raise unprocessable("empty")
     data = stream if isinstance(stream, mmap.mmap) else stream.read(limits.image_bytes + 1)
     walked = probe(data, fmt, limits)
-    source = _opened(data[:], fmt, walked, rows, limits)
+    # A film's frame comes from our own ffmpeg, in the colours of plain displays: what it writes beside them is the
+    # camera curve of television, by which no player goes.
+    source = _opened(data[:], fmt, walked, rows, limits, plain=work == "frame")
     upright = source.upright
     judge(*upright, walked.frames, limits)
     animated = fmt.decoder in _ANIMATED and walked.frames > 1
@@ -109,18 +99,21 @@ def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[d
     return header, [body for _, body in made]
 
 
-def _opened(data: bytes, fmt: Format, walked: Walked, rows: list[Rendition], limits: MediaLimits) -> _Source:
+def _opened(
+    data: bytes, fmt: Format, walked: Walked, rows: list[Rendition], limits: MediaLimits, *, plain: bool
+) -> _Source:
     _guard(limits)
     with _decoding():
         image = Image.open(io.BytesIO(data), formats=(fmt.decoder,))
         if image.format != fmt.decoder and (image.format, fmt.decoder) != ("MPO", "JPEG"):
             raise unprocessable("type_mismatch")
+        said = () if plain else declared.profiles(image.info.get("icc_profile"), walked)
         return _Source(
             image=image,
             canvas=image.size,
             fmt=fmt,
-            orientation=_orientation(image, fmt, walked),
-            profile=image.info.get("icc_profile") or _named_profile(walked),
+            orientation=orientation(image, fmt, walked),
+            convert=Converter(said),
             rows=rows,
             limits=limits,
         )
@@ -136,22 +129,6 @@ def _guard(limits: MediaLimits) -> None:
     pillow_heif.options.THUMBNAILS = False
     pillow_heif.options.DEPTH_IMAGES = False
     pillow_heif.options.AUX_IMAGES = False
-
-
-def _orientation(image: Image.Image, fmt: Format, walked: Walked) -> int:
-    """By our own walk. AVIF says it by its boxes, which Pillow puts into its EXIF; bad EXIF is no bad picture."""
-    if fmt.decoder in _TURNED:
-        return 1
-    if fmt.decoder == "AVIF":
-        return exif.orientation(image.info.get("exif", b"").removeprefix(b"Exif\0\0"))
-    blocks = [carrier.data for carrier in walked.carriers if carrier.form == "exif"]
-    return exif.orientation(blocks[0]) if blocks else 1
-
-
-def _named_profile(walked: Walked) -> bytes | None:
-    """Adobe RGB, where EXIF says it and no profile is there."""
-    blocks = (carrier.data for carrier in walked.carriers if carrier.form == "exif")
-    return adobe_rgb() if any(exif.is_adobe_rgb(block) for block in blocks) else None
 
 
 def _still(source: _Source) -> tuple[list[tuple[dict[str, Any], bytes]], dict[str, Any]]:

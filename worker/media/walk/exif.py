@@ -37,11 +37,11 @@ def kinds_in(block: bytes) -> Iterator[str]:
 
 
 def orientation(block: bytes) -> int:
-    """The orientation 1 to 8 of the first directory; 1 where it is absent or makes no sense."""
+    """The orientation 1 to 8 of the first directory; 0 where it is absent or makes no sense."""
     for where, tag, value in _tags(block):
         if where == "ifd0" and tag == 0x0112:
-            return value if 1 <= value <= 8 else 1
-    return 1
+            return value if 1 <= value <= 8 else 0
+    return 0
 
 
 def is_adobe_rgb(block: bytes) -> bool:

@@ -27,6 +27,8 @@ class Walked:
     """Filled while walking. `width` and `height` in pixels as stored, before orientation.
 
     `frames` counts those of an animation (1 for a still); `room` is how many bytes of carriers may still be kept.
+    `colours` holds what stands in place of a profile, by the name of its chunk or box and as it stands there: `cICP`,
+    `sRGB`, `gAMA`, `cHRM`, `nclx`.
     """
 
     width: int = 0
@@ -34,6 +36,7 @@ class Walked:
     frames: int = 1
     carriers: list[Carrier] = field(default_factory=list)
     room: int = LOOK_BYTES_ALL
+    colours: dict[bytes, bytes] = field(default_factory=dict)
 
     def add(self, form: str, data: bytes | bytearray | memoryview = b"") -> None:
         kept = bytes(data[: min(LOOK_BYTES, self.room)])

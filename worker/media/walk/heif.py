@@ -21,6 +21,8 @@ _PARTS = frozenset({b"hvc1", b"av01", b"grid", b"iden", b"iovl", b"jpeg", b"unci
 _ITEM, _LABEL = 1 << 20, 128
 _WINDOW = 1 << 20
 
+_DERIVED = frozenset({b"grid", b"iden", b"iovl"})
+
 
 @dataclass(kw_only=True)
 class _Items:
@@ -65,6 +67,7 @@ def walk(data: Data, limits: MediaLimits) -> Walked:
     if walked.frames == 1 and not {b"hvc1", b"av01"} & set(items.kinds.values()):
         raise unprocessable("unsupported_codec")
     _carriers(data, items, walked)
+    _colours(data, items, walked)
     return walked
 
 
@@ -214,6 +217,16 @@ def _primary(data: Data, items: _Items, walked: Walked, limits: MediaLimits) -> 
             walked.width, walked.height = max(walked.width, width), max(walked.height, height)
     if not walked.width or not walked.height:
         raise unprocessable("corrupt")
+
+
+def _colours(data: Data, items: _Items, walked: Walked) -> None:
+    """The numbers of the primary item; those of its first tile where a grid has none."""
+    tiles = [item for item, kind in items.kinds.items() if kind in (b"hvc1", b"av01")]
+    derived = items.kinds.get(items.primary) in _DERIVED
+    for item in [items.primary, *(tiles[:1] if derived else [])]:
+        for kind, begin, end in _properties(items, item):
+            if kind == b"colr" and data[begin : begin + 4] == b"nclx":
+                walked.colours.setdefault(b"nclx", bytes(data[begin + 4 : min(end, begin + 11)]))
 
 
 def _content(data: Data, items: _Items, item: int, most: int) -> bytes:

@@ -16,6 +16,7 @@ _PLAIN = frozenset(
     | {b"acTL", b"fcTL", b"fdAT", b"hIST", b"mDCV", b"cLLI", b"mDCv", b"cLLi"}
 )
 _PIECE = 1 << 14
+_COLOURS = frozenset({b"cICP", b"sRGB", b"gAMA", b"cHRM"})
 _COLOUR_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 
 
@@ -37,6 +38,8 @@ def walk(data: Data, limits: MediaLimits) -> Walked:
             _header(kind, body, walked)
         if kind == b"IDAT":
             pixels += 1
+        elif kind in _COLOURS and not pixels:
+            walked.colours.setdefault(kind, bytes(body[:32]))
         elif kind == b"acTL" and not pixels:
             default_hidden = _frames(body, limits, walked)
         elif kind == b"fcTL":

@@ -38,7 +38,7 @@ REFUSED = {
     "output_audio-2ch-20s.mp4": "no_video",
     "tracks__ac3-sample.mp4": "no_video",
     "tracks__aac-sample.mp4": "no_video",
-    "tracks__dts-sample.mp4": "unsupported_codec",
+    "tracks__dts-sample.mp4": "no_video",
     "issue240.mp4": "no_video",
     "fixtures__sample.mp4": "no_video",
 }  # fmt: skip

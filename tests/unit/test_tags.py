@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from tests import pieces
 from worker.media.image.metadata import KINDS
-from worker.media.video import tags
-from worker.media.video.ffprobe import Told
+from worker.media.video.tags import Found
+from worker.media.walk.found import Carrier
 
 
-def told(*streams: dict[str, Any], chapters: int = 0, **named: str) -> Told:
-    return Told(format={"tags": named}, streams=streams, chapters=({},) * chapters)
+def removed(*carriers: tuple[str, bytes]) -> dict[str, int]:
+    found = Found()
+    for form, data in carriers:
+        found.tell(Carrier(form=form, data=data))
+    return found.removed()
 
 
 @pytest.mark.parametrize(
@@ -35,48 +37,52 @@ def told(*streams: dict[str, Any], chapters: int = 0, **named: str) -> Told:
         ("title", "caption"),
         ("comment", "comment"),
         ("xmp", "edit_history"),
+        ("WM/EncodingTime", "timestamps"),
         ("something.of.a.vendor", "unknown_block"),
     ],
 )
-def test_a_tag_counts_as_its_kind(name: str, kind: str) -> None:
-    assert tags.removed(told(**{name: "x"})) == {kind: 1}
-
-
-def test_what_every_file_carries_is_no_finding() -> None:
-    plain = {"language": "und", "handler_name": "VideoHandler", "vendor_id": "[0][0][0][0]"}
-
-    assert tags.removed(told({"codec_type": "video", "tags": plain}, major_brand="isom", minor_version="512")) == {}
-    assert tags.removed(told({"codec_type": "video", "tags": {"handler_name": "GoPro AVC"}})) == {"software": 1}
+def test_a_name_counts_as_its_kind(name: str, kind: str) -> None:
+    assert removed(("named", name.encode())) == {kind: 1}
 
 
 @pytest.mark.parametrize(
-    ("stream", "kind"),
+    ("form", "data", "kind"),
     [
-        ({"codec_type": "subtitle"}, "subtitles"),
-        ({"codec_type": "attachment"}, "attachments"),
-        ({"codec_type": "data", "codec_tag_string": "gpmd"}, "telemetry"),
-        ({"codec_type": "data", "codec_tag_string": "tmcd"}, "timestamps"),
-        ({"codec_type": "data", "codec_tag_string": ["tmcd"]}, "telemetry"),
-        ({"codec_type": "video", "disposition": {"attached_pic": 1}}, "thumbnail"),
+        ("atom", b"\xa9xyz", "location"),
+        ("atom", b"loci", "location"),
+        ("atom", b"\xa9mod", "camera"),
+        ("atom", b"CAME", "serial_number"),
+        ("atom", b"auth", "owner_name"),
+        ("atom", b"\xa9day", "timestamps"),
+        ("atom", b"\xa9too", "software"),
+        ("atom", b"\xa9cmt", "comment"),
+        ("atom", b"GPMF", "telemetry"),
+        ("atom", b"TAGS", "maker_notes"),
+        ("atom", b"cnry", "unknown_block"),
+        ("id3", b"TPE1", "owner_name"),
+        ("id3", b"XCNY", "unknown_block"),
+        ("camera_xml", b'<Device manufacturer="canary"', "camera"),
+        ("camera_xml", b"canary", "unknown_block"),
+        ("xmp", b'exif:GPSLatitude="48"', "location"),
+        ("c2pa", b"canary", "provenance"),
+        ("exif", pieces.exif_block({}, gps={0x0002: ((48, 1), (51, 1), (0, 1))}), "location"),
+        ("hidden_data", b"", "hidden_data"),
     ],
 )
-def test_a_stream_beside_the_film_counts_as_its_kind(stream: dict[str, Any], kind: str) -> None:
-    assert tags.removed(told({"codec_type": "video"}, {"codec_type": "audio"}, stream)) == {kind: 1}
-
-
-def test_chapters_and_a_second_picture() -> None:
-    text = {"codec_type": "data", "codec_tag_string": "text"}
-
-    assert tags.removed(told({"codec_type": "video"}, chapters=3)) == {"chapters": 1}
-    assert tags.removed(told({"codec_type": "video"}, text, chapters=3)) == {"chapters": 1}
-    assert tags.removed(told({"codec_type": "video"}, {"codec_type": "video"})) == {"second_picture": 1}
+def test_a_carrier_counts_as_its_kind(form: str, data: bytes, kind: str) -> None:
+    assert removed((form, data)) == {kind: 1}
 
 
 def test_no_value_is_in_the_answer_and_every_kind_is_of_the_list() -> None:
-    found = tags.removed(
-        told({"tags": ["canary"], "codec_type": "data"}, title="canary", canary="canary", gps="canary")
-    )
+    names = [
+        ("named", b"canary"),
+        ("named", b"\xff\xfe"),
+        ("named", b""),
+        ("atom", b"\xa9xyz"),
+        ("chapters", b"canary"),
+    ]
+    found = removed(*names, *names)
 
     assert "canary" not in str(found)
-    assert list(found) == sorted(found)
+    assert found == {"chapters": 2, "location": 2, "unknown_block": 6}
     assert set(found) <= set(KINDS)

@@ -16,7 +16,7 @@ KINDS: frozenset[str] = frozenset(
     {"location", "camera", "serial_number", "owner_name", "face_regions", "timestamps", "thumbnail", "second_picture"}
     | {"depth_map", "gain_map", "embedded_video", "maker_notes", "edit_history", "provenance", "ai_generated"}
     | {"software", "comment", "caption", "colour_profile", "telemetry", "subtitles", "chapters", "attachments"}
-    | {"trailing_data", "hidden_data", "unknown_block"}
+    | {"trailing_data", "hidden_data", "unknown_block", "language"}
 )
 
 # Names of properties in XMP packets, as they stand in attributes and elements.

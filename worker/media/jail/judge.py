@@ -14,7 +14,7 @@ from worker.media.jail.outcome import Answer, Finished, JailDeath
 
 # A child's word about our own line: builtin error name, module of ours, line number. Anything else is dropped.
 _KIND = re.compile(r"^[A-Z][A-Za-z]{2,30}$")
-_WHERE = re.compile(r"^worker(\.[a-z_]{1,30}){1,4}:\d{1,5}$")
+_WHERE = re.compile(r"^worker(\.[a-z0-9_]{1,30}){1,4}:\d{1,5}$")
 
 
 def death(code: str, ended: Ended | None = None, *, where: str | None = None) -> JailDeath:

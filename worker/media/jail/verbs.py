@@ -10,5 +10,6 @@ VERBS: dict[str, str] = {
     "jail.probe": "worker.media.jail.probes:attempt",
     "jail.decode": "worker.media.jail.probes:decode",
     "image.render": "worker.media.image.render:render",
+    "video.look": "worker.media.video.prewalk:look",
     "proof.read": "worker.media.proof:read",
 }

@@ -93,7 +93,7 @@ def probe(source: Source) -> list[str]:
     argv = ["ffprobe"]
     for name, value in options.items():
         argv += [f"-{name}"] if value is None else [f"-{name}", str(value)]
-    return [*argv, "-show_format", "-show_streams", "-show_chapters", "-i", _name(source.path)]
+    return [*argv, "-show_format", "-show_streams", "-i", _name(source.path)]
 
 
 def encode(source: Source, clip: Clip, size: tuple[int, int], target: Path, *, preset: str) -> list[str]:

@@ -72,16 +72,15 @@ class Told:
 
     format: Mapping[str, Any]
     streams: tuple[Mapping[str, Any], ...]
-    chapters: tuple[Mapping[str, Any], ...]
 
 
 def parse(document: bytes) -> Told:
     """Raises `Unprocessable` (`decoder_protocol_error`) for anything but ffprobe's JSON."""
     try:
         said = json.loads(document)
-        streams, chapters = tuple(said.get("streams", ())), tuple(said.get("chapters", ()))
-        told = Told(format=said.get("format", {}), streams=streams, chapters=chapters)
-        if not all(isinstance(each, dict) for each in (told.format, *streams, *chapters)):
+        streams = tuple(said.get("streams", ()))
+        told = Told(format=said.get("format", {}), streams=streams)
+        if not all(isinstance(each, dict) for each in (told.format, *streams)):
             raise TypeError("not objects")
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise unprocessable("decoder_protocol_error") from None

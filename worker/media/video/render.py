@@ -1,4 +1,4 @@
-"""The video workshop: looked at, encoded anew, settled, counted frame by frame, and a poster from the settled film.
+"""The video workshop: walked, probed, encoded anew, settled, counted frame by frame, a poster from the settled film.
 
 Every step is a tool in the jail. Exit status 0 is not believed: a tool must also be silent, and what was written is
 decoded whole and held against what was read (`security.md` S22).
@@ -20,7 +20,8 @@ from worker.media.jail import Finished, Jail, Limits
 from worker.media.limits import MediaLimits
 from worker.media.rendered import Facts, Made, Rendered
 from worker.media.renditions import renditions_of
-from worker.media.video import complaints, ffmpeg, ffprobe, tags
+from worker.media.video import complaints, ffmpeg, ffprobe
+from worker.media.video.client import looked
 from worker.media.video.ffmpeg import Source
 from worker.media.video.ffprobe import Clip, Colour
 from worker.media.video.progress import Counted, Encoded, Progress
@@ -115,7 +116,7 @@ def render_video(
     ends_at = time.monotonic() + DEADLINE_S
     bench = _Bench(jail=jail, room=room, limits=limits, threads=threads, ends_at=ends_at, cancelled=cancelled, used=[])
     try:
-        return _rendered(bench, bench.source(source, fmt.decoder), fmt.media_type, Progress(tell=on_progress))
+        return _rendered(bench, bench.source(source, fmt.decoder), fmt, Progress(tell=on_progress))
     except BaseException:
         (room / _FILM).unlink(missing_ok=True)
         raise
@@ -128,10 +129,10 @@ def render_video(
 _FIRST, _FILM, _POSTER = "first.mp4", "video.mp4", "poster.png"
 
 
-def _rendered(bench: _Bench, original: Source, media_type: str, progress: Progress) -> Rendered:
+def _rendered(bench: _Bench, original: Source, fmt: Format, progress: Progress) -> Rendered:
+    walked = looked(bench.jail, original.path, fmt, bench.limits)
     read = bench.run(ffmpeg.probe(original), original.path, None, pixels=bench.limits.video_pixels)
-    told = ffprobe.parse(read.stdout)
-    clip = ffprobe.judge(told, bench.limits)
+    clip = ffprobe.judge(ffprobe.parse(read.stdout), bench.limits)
     size = fitted(clip)
     film, encoded = _encoded(bench, original, clip, size, progress)
     counted = _counted(bench, film, clip, encoded, progress)
@@ -139,20 +140,20 @@ def _rendered(bench: _Bench, original: Source, media_type: str, progress: Progre
     progress.at(100)
     duration_ms = round(1000 * counted.ends_s[0])
     facts = Facts(
-        media_type=media_type,
+        media_type=fmt.media_type,
         width=clip.width,
         height=clip.height,
         frames=counted.frames[0],
         duration_ms=duration_ms,
         has_alpha=False,
         placeholder=still.facts.placeholder,
-        removed=tags.removed(told),
+        removed=walked.removed,
     )
     return Rendered(
         facts=facts,
         made=(_film(film, size, duration_ms), *still.made),
-        cpu_s=still.cpu_s + sum(each.cpu_s for each in bench.used),
-        peak_rss=max(still.peak_rss, *(each.peak_rss for each in bench.used)),
+        cpu_s=walked.cpu_s + still.cpu_s + sum(each.cpu_s for each in bench.used),
+        peak_rss=max(walked.peak_rss, still.peak_rss, *(each.peak_rss for each in bench.used)),
     )
 
 

@@ -93,10 +93,10 @@ def near(one: Any, other: Any, by: int = 12) -> bool:
     return all(abs(a - b) <= by for a, b in zip(one, other, strict=True))
 
 
-def clean(body: bytes, media_type: str) -> bool:
+def clean(body: bytes, media_type: str, *, gain_map: bool = False) -> bool:
     """The second reader's word, in this process: for bytes that only our own encoders and tests have made."""
     try:
-        proof.read(io.BytesIO(body), {"media_type": media_type})
+        proof.read(io.BytesIO(body), {"media_type": media_type, "gain_map": gain_map})
     except Unprocessable as refusal:
         if refusal.code != "not_proven":
             raise

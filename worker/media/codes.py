@@ -71,6 +71,7 @@ CODES: dict[str, Code] = {entry.code: entry for entry in _LIST}
 # Why an extra rendition was left out of an upload that is ready all the same: code -> its one public line.
 LEFT_OUT: dict[str, str] = {
     "not_proven": "it could not be proven clean",
+    "no_gain_map": "the file has no HDR gain map that can be kept",
 }
 
 

@@ -22,8 +22,11 @@ VIDEO_PROOF_S = 90.0
 _VIDEO = Limits(address_space=1024 * _MIB, cpu_s=60, wall_s=VIDEO_PROOF_S)
 
 
-def prove(jail: Jail, source: Path | bytes, media_type: str) -> Proof:
-    """Let the second reader judge exactly these bytes. Raises `Unprocessable` (`not_proven`) for any doubt whatever."""
+def prove(jail: Jail, source: Path | bytes, media_type: str, *, gain_map: bool = False) -> Proof:
+    """Let the second reader judge exactly these bytes: a picture with a gain map, or one without where it is not said.
+
+    Raises `Unprocessable` (`not_proven`) for any doubt whatever.
+    """
     if media_type not in PUBLISHED:
         raise unprocessable("not_proven")
     limits = _VIDEO if media_type.startswith("video/") else _PICTURE
@@ -31,7 +34,8 @@ def prove(jail: Jail, source: Path | bytes, media_type: str) -> Proof:
     try:
         sha256 = _hashed(descriptor)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        answer = jail.call("proof.read", descriptor, {"media_type": media_type}, limits)
+        args = {"media_type": media_type, "gain_map": gain_map}
+        answer = jail.call("proof.read", descriptor, args, limits)
     except (Unprocessable, OSError):
         raise unprocessable("not_proven") from None
     finally:

@@ -20,6 +20,7 @@ class Rendition:
 
     `animated` keeps an animation (otherwise its first frame); `of` says which work makes it. A row that is not `on`
     is an extra: made only where the operator asks for it, and left out with a reason where a file does not allow it.
+    `gain_map`: an Ultra HDR JPEG, made only of a still with an HDR gain map and without alpha.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Rendition:
     quality: int
     animated: bool = False
     on: bool = True
+    gain_map: bool = False
 
 
 RENDITIONS: tuple[Rendition, ...] = (
@@ -52,6 +54,17 @@ RENDITIONS: tuple[Rendition, ...] = (
         media_type="image/jpeg",
         with_alpha="image/png",
         quality=85,
+    ),
+    Rendition(
+        name="share_hdr",
+        of="image",
+        kind=ArtifactKind.RENDITION,
+        fit=LARGE,
+        media_type="image/jpeg",
+        with_alpha="image/jpeg",
+        quality=85,
+        on=False,
+        gain_map=True,
     ),
     Rendition(
         name="thumb",
@@ -93,6 +106,9 @@ RENDITIONS: tuple[Rendition, ...] = (
         quality=75,
     ),
 )
+
+# The rows that the second reader lets have a gain map, and wants one in.
+GAIN_MAPS: frozenset[str] = frozenset(row.name for row in RENDITIONS if row.gain_map)
 
 
 def renditions_of(

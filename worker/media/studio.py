@@ -12,6 +12,7 @@ from worker.media.jail import Jail
 from worker.media.limits import MediaLimits
 from worker.media.proving import prove
 from worker.media.rendered import Made, Proof, Rendered
+from worker.media.renditions import GAIN_MAPS
 from worker.media.video.render import render_video
 
 
@@ -48,7 +49,8 @@ class Studio:
 
     def prove(self, made: Made) -> Proof:
         """The second reader's word for one rendition. Raises `Unprocessable` (`not_proven`)."""
-        return prove(self.jail, made.body if made.body is not None else _written(made), made.media_type)
+        source = made.body if made.body is not None else _written(made)
+        return prove(self.jail, source, made.media_type, gain_map=made.name in GAIN_MAPS)
 
     def most_bytes(self, media_type: str) -> int:
         """The most bytes an original of this type may have."""

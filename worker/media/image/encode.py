@@ -20,11 +20,12 @@ _STILL, _FRAME = 4, 2
 
 
 def encoded(image: Image.Image, media_type: str, quality: int, *, effort: int = _STILL) -> bytes:
-    """An RGB or RGBA picture as JPEG, PNG or WebP."""
+    """An RGB or RGBA picture as JPEG, PNG or WebP; a grey one as JPEG."""
     body = io.BytesIO()
     fresh = Image.frombytes(image.mode, image.size, image.tobytes())
     if media_type == "image/jpeg":
-        fresh.save(body, "JPEG", quality=quality, subsampling="4:2:0", optimize=False, progressive=False)
+        sampling = "4:4:4" if image.mode == "L" else "4:2:0"
+        fresh.save(body, "JPEG", quality=quality, subsampling=sampling, optimize=False, progressive=False)
     elif media_type == "image/png":
         fresh.save(body, "PNG", compress_level=6)
     else:

@@ -25,6 +25,9 @@ from worker.media.formats import Format, format_named
 from worker.media.image import colour, metadata
 from worker.media.image.encode import Reel, encoded
 from worker.media.image.fingerprint import placeholder
+from worker.media.image.gainmap import sources
+from worker.media.image.gainmap.sources import GainMap
+from worker.media.image.gainmap.write import ultra_hdr
 from worker.media.image.orientation import orientation, turned
 from worker.media.image.probe import judge, probe
 from worker.media.image.scale import fitted, shrink, smaller
@@ -52,7 +55,7 @@ class _Source:
 
     def frame(self) -> Image.Image:
         """The current frame, decoded, at the largest size asked for: colours brought over, upright, RGB or RGBA."""
-        size = fitted(self.canvas, self.rows[0].fit)
+        size = fitted(self.canvas, max(row.fit for row in self.rows))
         with _decoding():
             if self.image.format in ("JPEG", "MPO"):
                 self.image.draft(None, size)
@@ -88,14 +91,18 @@ def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[d
     upright = source.upright
     judge(*upright, walked.frames, limits)
     animated = fmt.decoder in _ANIMATED and walked.frames > 1
-    made, facts = _animation(source, walked) if animated else _still(source)
+    wanted = not animated and any(row.gain_map for row in rows)
+    bright = sources.find(data, fmt, walked, limits) if wanted else None
+    made, facts = _animation(source, walked) if animated else _still(source, bright)
     facts |= {
         "media_type": fmt.media_type,
         "width": upright[0],
         "height": upright[1],
         "removed": metadata.removed(walked.carriers),
     }
-    header = {"facts": facts, "renditions": [entry for entry, _ in made], "left_out": {}}
+    names_made = {entry["name"] for entry, _ in made}
+    left_out = {row.name: "no_gain_map" for row in rows if row.gain_map and row.name not in names_made}
+    header = {"facts": facts, "renditions": [entry for entry, _ in made], "left_out": left_out}
     return header, [body for _, body in made]
 
 
@@ -131,11 +138,15 @@ def _guard(limits: MediaLimits) -> None:
     pillow_heif.options.AUX_IMAGES = False
 
 
-def _still(source: _Source) -> tuple[list[tuple[dict[str, Any], bytes]], dict[str, Any]]:
+def _still(source: _Source, bright: GainMap | None) -> tuple[list[tuple[dict[str, Any], bytes]], dict[str, Any]]:
     upright = source.upright
     frame = source.frame()
     source.image.close()
-    made = [_copy(frame, upright, row) for row in source.rows]
+    made = [_copy(frame, upright, row) for row in source.rows if not row.gain_map]
+    if bright is not None and frame.mode == "RGB":
+        made += [_hdr_copy(frame, bright, source, row) for row in source.rows if row.gain_map]
+        order = [row.name for row in source.rows]
+        made.sort(key=lambda each: order.index(each[0]["name"]))
     return made, _facts(frame, frames=1, duration_ms=None, alpha=frame.mode == "RGBA")
 
 
@@ -145,10 +156,16 @@ def _copy(frame: Image.Image, upright: tuple[int, int], row: Rendition) -> tuple
     return _entry(row, media_type, small.size, encoded(small, media_type, row.quality), None)
 
 
+def _hdr_copy(frame: Image.Image, bright: GainMap, source: _Source, row: Rendition) -> tuple[dict[str, Any], bytes]:
+    base = smaller(frame, fitted(source.upright, row.fit))
+    body = ultra_hdr(base, turned(bright.image, source.orientation), bright.numbers, row.quality)
+    return _entry(row, row.media_type, base.size, body, None)
+
+
 def _animation(source: _Source, walked: Walked) -> tuple[list[tuple[dict[str, Any], bytes]], dict[str, Any]]:
     """Frame by frame: each is decoded once and goes into every reel before the next."""
-    loop = _loop(source.image)
-    reels = {row.name: Reel(fitted(source.upright, row.fit), loop, row.quality) for row in source.rows if row.animated}
+    loop, rows = _loop(source.image), [row for row in source.rows if not row.gain_map]
+    reels = {row.name: Reel(fitted(source.upright, row.fit), loop, row.quality) for row in rows if row.animated}
     stills: dict[str, tuple[dict[str, Any], bytes]] = {}
     first, count, alpha, total = None, 0, False, 0
     for frame, duration in _frames(source, walked):
@@ -157,17 +174,17 @@ def _animation(source: _Source, walked: Walked) -> tuple[list[tuple[dict[str, An
         alpha = alpha or frame.mode == "RGBA"
         if first is None:
             first = frame
-            stills = {row.name: _copy(frame, source.upright, row) for row in source.rows if not row.animated}
-        for row in source.rows:
+            stills = {row.name: _copy(frame, source.upright, row) for row in rows if not row.animated}
+        for row in rows:
             if row.animated:
                 size = fitted(source.upright, row.fit)
                 reels[row.name].add(colour.without_hidden(smaller(frame, size)), duration)
     if first is None:
         raise unprocessable("corrupt")
     if count == 1:
-        return [_copy(first, source.upright, row) for row in source.rows], _facts(first, 1, None, alpha)
+        return [_copy(first, source.upright, row) for row in rows], _facts(first, 1, None, alpha)
     made = []
-    for row in source.rows:
+    for row in rows:
         if row.animated:
             reel = reels[row.name]
             size = fitted(source.upright, row.fit)

@@ -7,11 +7,11 @@ too many, one wrong length, one unknown marker, and the file is not proven.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from worker.errors import Unprocessable
-from worker.media.proof import jpeg, mp4, png, webp
+from worker.media.proof import gainmap, jpeg, mp4, png, webp
 from worker.media.proof.doubt import Doubt
 
 READER = "proof-1"
@@ -24,13 +24,15 @@ _PICTURES: dict[str, Callable[[bytes], None]] = {
     "image/png": png.check,
     "image/webp": webp.check,
 }
+_WITH_GAIN_MAP: dict[str, Callable[[bytes], None]] = {"image/jpeg": gainmap.check}
 
 
 def read(stream: BinaryIO | None, args: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """`args`: media_type. Returns {"clean": true, "reader", "sha256", "bytes"}; else raises `Unprocessable`
-    (`not_proven`): a type without a reader is not proven either."""
+    """`args`: media_type, and gain_map where the file must have one and else may not. Returns {"clean": true, "reader",
+    "sha256", "bytes"}; else raises `Unprocessable` (`not_proven`): a type without a reader is not proven either."""
     try:
-        size, sha256 = _judge(stream, str(args.get("media_type")))
+        readers = _WITH_GAIN_MAP if args.get("gain_map") is True else _PICTURES
+        size, sha256 = _judge(stream, str(args.get("media_type")), readers)
     except Doubt:
         raise Unprocessable("not proven", code="not_proven") from None
     except Exception:  # noqa: BLE001 - whatever a reader stumbles over is a doubt, and doubt fails closed
@@ -38,13 +40,13 @@ def read(stream: BinaryIO | None, args: dict[str, Any]) -> tuple[dict[str, Any],
     return {"clean": True, "reader": READER, "sha256": sha256, "bytes": size}, []
 
 
-def _judge(stream: BinaryIO | None, media_type: str) -> tuple[int, str]:
+def _judge(stream: BinaryIO | None, media_type: str, readers: Mapping[str, Callable[[bytes], None]]) -> tuple[int, str]:
     if stream is None:
         raise Doubt("nothing to read")
-    if media_type == "video/mp4":
+    if media_type == "video/mp4" and readers is _PICTURES:
         size = mp4.check(stream)
         return size, _hash_of(stream, size)
-    reader = _PICTURES.get(media_type)
+    reader = readers.get(media_type)
     if reader is None:
         raise Doubt("no reader for this type")
     data = stream.read(_MOST_PICTURE + 1)

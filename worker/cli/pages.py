@@ -11,6 +11,7 @@ from worker.cli.terminal import NARROW, field, human_bytes, place
 
 _STYLES = {"ready": "green", "erased": "green", "gone": "green", "present": "", "review": "yellow"}
 _BAD = "red"
+AI = "made with AI, by the file's own word, which the copies no longer carry"
 
 
 def upload(console: Console, heading: str, document: dict[str, Any], copies: list[dict[str, Any]]) -> None:
@@ -22,6 +23,8 @@ def upload(console: Console, heading: str, document: dict[str, Any], copies: lis
     field(console, "was", _was(document))
     if state == "ready":
         field(console, "removed", words(document["removed"]) or "nothing: none of it was there", style="yellow")
+    if document.get("ai_generated"):
+        field(console, "label it", AI)
     for entry in document["renditions"]:
         rendition(console, entry)
     for extra in document.get("left_out", []):

@@ -39,6 +39,7 @@ def _print(out: Console, document: dict[str, Any]) -> None:
         ("verdict", document["verdict"]),
         ("purposes", ", ".join(document["purposes"])),
         ("removed", pages.words(document["removed"])),
+        ("label it", pages.AI if document.get("ai_generated") else ""),
         ("taken in", document["created_at"]),
         ("until", document["delete_at"]),
         ("held by", ", ".join(str(hold["case"]) for hold in document["holds"])),

@@ -56,6 +56,7 @@ def upload_document(house: House, upload_id: str) -> dict[str, Any]:
         "renditions": [rendition(house, copy) for copy in published(copies)] if shown else [],
         "delete_at": iso(upload.delete_at),
     }
+    document |= _ai(upload)
     document |= {fact: upload.facts[fact] for fact in _FACTS if upload.facts.get(fact) is not None}
     if left_out := _left_out(upload):
         document["left_out"] = left_out
@@ -86,6 +87,7 @@ def show_document(house: House, tx: Tx, upload: Upload) -> dict[str, Any]:
         "media_type": upload.media_type,
         "purposes": sorted(upload.purposes),
         "removed": _removed(upload),
+        **_ai(upload),
         "created_at": iso(upload.created_at),
         "delete_at": iso(upload.delete_at),
         "artifacts": [copy_document(house, copy, gone) for copy in artifacts.of_upload(tx, upload.id)],
@@ -147,6 +149,12 @@ def _left_out(upload: Upload) -> list[dict[str, str]]:
     said = upload.facts.get("left_out")
     codes = said.items() if isinstance(said, dict) else ()
     return [{"name": name, "code": code, "message": LEFT_OUT.get(code, "it could not be made")} for name, code in codes]
+
+
+def _ai(upload: Upload) -> dict[str, bool]:
+    """What an app must label where the copies no longer say it (IPTC digital source type); nothing where the file was
+    never read."""
+    return {"ai_generated": "ai_generated" in _removed(upload)} if "removed" in upload.facts else {}
 
 
 def _removed(upload: Upload) -> dict[str, int]:

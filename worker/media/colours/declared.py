@@ -33,7 +33,8 @@ def profiles(embedded: bytes | None, walked: Walked) -> Iterator[bytes | None]:
         yield None
     elif b"gAMA" in said or b"cHRM" in said:
         yield from _made(_measured(said.get(b"gAMA"), said.get(b"cHRM")))
-    if any(exif.is_adobe_rgb(carrier.data) for carrier in walked.carriers if carrier.form == "exif"):
+    blocks = (carrier.data for carrier in walked.carriers if carrier.form == "exif")
+    if walked.adobe_rgb or any(exif.is_adobe_rgb(block) for block in blocks):
         yield from _made(ADOBE_RGB)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 # A file as it lies in memory, or mapped, so that only what is looked at is there.
@@ -12,11 +13,15 @@ Data = bytes | mmap.mmap
 # counted. Whoever fills a file with carriers has them counted by their form alone.
 LOOK_BYTES = 4 << 20
 LOOK_BYTES_ALL = 8 << 20
+# Writers pad, and leave small holes where a value was rewritten; a hiding place among directories is larger.
+GAP = 16
+_WINDOW = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Carrier:
-    """One place where metadata can lie. `form` names its syntax, `data` is its payload (bounded)."""
+    """One place where metadata can lie. `form` names its syntax, or the kind of what it holds where that needs no look
+    into `data`, its payload (bounded)."""
 
     form: str
     data: bytes = b""
@@ -26,7 +31,8 @@ class Carrier:
 class Walked:
     """Filled while walking. `width` and `height` in pixels as stored, before orientation.
 
-    `frames` counts those of an animation (1 for a still); `room` is how many bytes of carriers may still be kept.
+    `frames` counts those of an animation (1 for a still); `adobe_rgb`: the file says so where no EXIF block stands;
+    `room` is how many bytes of carriers may still be kept.
     `colours` holds what stands in place of a profile, by the name of its chunk or box and as it stands there: `cICP`,
     `sRGB`, `gAMA`, `cHRM`, `nclx`.
     """
@@ -34,6 +40,7 @@ class Walked:
     width: int = 0
     height: int = 0
     frames: int = 1
+    adobe_rgb: bool = False
     carriers: list[Carrier] = field(default_factory=list)
     room: int = LOOK_BYTES_ALL
     colours: dict[bytes, bytes] = field(default_factory=dict)
@@ -50,3 +57,21 @@ def passed(data: Data, begin: int, end: int) -> None:
         first = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
         if end > first:
             data.madvise(mmap.MADV_DONTNEED, first, end - first)
+
+
+def speaks(data: Data | memoryview, begin: int, end: int, *, least: int = 1) -> bool:
+    """Whether there is anything but zeros between two places, `least` bytes of it near each other."""
+    for at in range(begin, min(end, len(data)), _WINDOW):
+        if len(bytes(data[at : min(end, at + _WINDOW)]).strip(b"\0")) >= least:
+            return True
+    return False
+
+
+def uncovered(data: Data | memoryview, spans: Iterable[tuple[int, int]], *, least: int = 1) -> bool:
+    """Whether bytes other than zero lie where no span (begin, end) does, `least` of them in one place."""
+    at = 0
+    for begin, end in sorted(spans):
+        if begin > at and speaks(data, at, begin, least=least):
+            return True
+        at = max(at, end)
+    return speaks(data, at, len(data), least=least)

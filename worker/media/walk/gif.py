@@ -56,7 +56,7 @@ class _Walk:
         else:
             # Stray bytes between blocks: decoders skip them one by one, we look for the next block once.
             found = _NEXT_BLOCK.search(self.data, self.at + 1)
-            self.walked.add("hidden")
+            self.walked.add("hidden_data")
             self.at = found.start() if found else len(self.data)
 
     def _image(self) -> None:
@@ -87,13 +87,13 @@ class _Walk:
         elif label == 0x01:
             self.walked.add("comment", body[12:])
         elif label != 0xF9:
-            self.walked.add("unknown", body)
+            self.walked.add("unknown_block", body)
 
     def _application(self, body: bytes) -> None:
         name = body[:11]
         if name in (b"NETSCAPE2.0", b"ANIMEXTS1.0"):
             if len(body) > 14:
-                self.walked.add("hidden", body[14:])
+                self.walked.add("hidden_data", body[14:])
         elif name == b"XMP DataXMP":
             self.walked.add("xmp", body[11:])
         elif name == b"ICCRGBG1012":
@@ -101,7 +101,7 @@ class _Walk:
         elif name[:8] == b"C2PA_GIF":
             self.walked.add("c2pa", body[11:])
         else:
-            self.walked.add("unknown", body)
+            self.walked.add("unknown_block", body)
 
     def _palette(self, flags: int) -> None:
         if flags & 0x80:

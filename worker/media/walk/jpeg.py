@@ -7,31 +7,31 @@ import struct
 
 from worker.media.codes import unprocessable
 from worker.media.limits import MediaLimits
-from worker.media.walk.found import LOOK_BYTES, Data, Walked, passed
+from worker.media.walk.found import LOOK_BYTES_ALL, Data, Walked, passed
 
 # The next marker inside entropy-coded data: not a stuffed zero, not a restart, not a fill byte.
 _AFTER_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 # Samples are looked through in windows of so many bytes; between segments at most so many stray bytes are stepped over.
 _WINDOW, _MOST_STRAY = 1 << 18, 1 << 20
 _MARKER = re.compile(rb"\xff[\x01-\xfe]")
-_NOT_FILL = re.compile(rb"[^\xff]")
+_NOT_FILL = re.compile(rb"[^\xff\0]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Baseline, extended, progressive, and the arithmetic forms of the last two.
 _DECODABLE = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD, 0xDC})
-_APP_FORMS: tuple[tuple[int, bytes, str], ...] = (
-    (0xE0, b"JFIF\0", "jfif"),
-    (0xE0, b"JFXX\0", "jpeg_thumbnail"),
-    (0xE1, b"Exif\0", "exif"),
-    (0xE1, b"http://ns.adobe.com/xap/1.0/\0", "xmp"),
-    (0xE1, b"http://ns.adobe.com/xmp/extension/\0", "xmp"),
-    (0xE2, b"ICC_PROFILE\0", "icc"),
-    (0xE2, b"MPF\0", "second_picture"),
-    (0xE2, b"urn:iso:std:iso:ts:21496", "gain_map"),
-    (0xE6, b"GoPro\0", "telemetry"),
-    (0xEB, b"JP", "c2pa"),
-    (0xED, b"Photoshop 3.0\0", "photoshop"),
-    (0xEE, b"Adobe", "adobe"),
+# Marker, how its payload begins, form, bytes before what is read.
+_APP_FORMS: tuple[tuple[int, bytes, str, int], ...] = (
+    (0xE0, b"JFIF\0", "jfif", 0),
+    (0xE0, b"JFXX\0", "thumbnail", 0),
+    (0xE1, b"Exif\0", "exif", 6),
+    (0xE1, b"http://ns.adobe.com/xap/1.0/\0", "xmp", 29),
+    (0xE1, b"http://ns.adobe.com/xmp/extension/\0", "extended", 35),
+    (0xE2, b"ICC_PROFILE\0", "icc", 14),
+    (0xE2, b"MPF\0", "second_picture", 0),
+    (0xE2, b"urn:iso:std:iso:ts:21496", "gain_map", 0),
+    (0xEB, b"JP", "c2pa", 2),
+    (0xED, b"Photoshop 3.0\0", "photoshop", 14),
+    (0xEE, b"Adobe", "adobe", 0),
 )
 
 
@@ -50,7 +50,7 @@ class _Walk:
         self.at, self.clear = 2, 0
         self.segments = self.scans = 0
         self.stray, self.markers = _MOST_STRAY, limits.markers
-        self.profile = bytearray()
+        self.joined = _Joined()
 
     def run(self) -> Walked:
         while (marker := self._marker()) != 0xD9:
@@ -59,8 +59,7 @@ class _Walk:
             if self.at - self.clear > _WINDOW:
                 passed(self.data, self.clear, self.at)
                 self.clear = self.at
-        if self.profile:
-            self.walked.add("icc", self.profile)
+        self.joined.into(self.walked)
         if not self.walked.width or not self.scans:
             raise unprocessable("corrupt")
         if self.at < len(self.data):
@@ -75,7 +74,7 @@ class _Walk:
             raise unprocessable("truncated" if at + self.stray + 2 >= len(data) else "corrupt")
         self.stray -= found.start() - at
         if found.start() > at and _NOT_FILL.search(data, at, found.start()):
-            self.walked.add("hidden", data[at : found.start()])
+            self.walked.add("hidden_data", data[at : found.start()])
         self.segments += 1
         if self.segments > self.limits.segments:
             raise unprocessable("limits:segments")
@@ -106,9 +105,7 @@ class _Walk:
             self.walked.add("comment", payload)
         elif marker not in _TABLES:
             form, body = _app(marker, payload)
-            if form == "icc":
-                self.profile += body[: max(LOOK_BYTES - len(self.profile), 0)]
-            elif form:
+            if form and not self.joined.took(form, body):
                 self.walked.add(form, body)
 
     def _samples(self) -> None:
@@ -128,6 +125,33 @@ class _Walk:
         raise unprocessable("truncated")
 
 
+class _Joined:
+    """What is spread over several segments, put together: an ICC profile, Photoshop's resources, a C2PA store by its
+    box instance (ISO/IEC 18477-3), an extended XMP packet by its GUID and offset (XMP part 3, 1.1.3.1)."""
+
+    def __init__(self) -> None:
+        self.parts: dict[tuple[str, bytes], list[tuple[int, bytes]]] = {}
+        self.room = LOOK_BYTES_ALL
+
+    def took(self, form: str, body: bytes) -> bool:
+        which, place = b"", 0
+        if form == "c2pa":
+            # Every further segment of a box repeats the box's own header.
+            which, body = body[:2], body[14 if (form, body[:2]) in self.parts else 6 :]
+        elif form == "extended":
+            form, which, place, body = "xmp", body[:32], int.from_bytes(body[36:40], "big"), body[40:]
+        elif form not in ("icc", "photoshop"):
+            return False
+        body = body[: self.room]
+        self.room -= len(body)
+        self.parts.setdefault((form, which), []).append((place, body))
+        return True
+
+    def into(self, walked: Walked) -> None:
+        for (form, _which), parts in self.parts.items():
+            walked.add(form, b"".join(body for _, body in sorted(parts, key=lambda part: part[0])))
+
+
 def _frame(marker: int, payload: bytes, walked: Walked) -> None:
     if marker not in _DECODABLE:
         raise unprocessable("unsupported_codec")
@@ -143,15 +167,14 @@ def _frame(marker: int, payload: bytes, walked: Walked) -> None:
 
 
 def _app(marker: int, payload: bytes) -> tuple[str, bytes]:
-    for wanted, prefix, form in _APP_FORMS:
+    for wanted, prefix, form, skip in _APP_FORMS:
         if marker == wanted and payload.startswith(prefix):
             if form == "jfif":
                 return _jfif(payload), payload
             if form == "adobe":
-                return ("hidden" if len(payload) > 12 else ""), payload
-            skip = {"exif": 6, "icc": 14, "xmp": len(prefix), "photoshop": 14}.get(form, 0)
+                return ("hidden_data" if len(payload) > 12 else ""), payload
             return form, payload[skip:]
-    return "vendor", payload
+    return "vendor", bytes((marker,)) + payload
 
 
 def _jfif(payload: bytes) -> str:
@@ -159,5 +182,8 @@ def _jfif(payload: bytes) -> str:
     if len(payload) < 14:
         return ""
     if payload[12] and payload[13]:
-        return "jpeg_thumbnail"
-    return "hidden" if len(payload) > 14 else ""
+        return "thumbnail"
+    # Four letters of a phone maker, who says so that an index of further pictures follows.
+    if payload[14:] == b"AMPF":
+        return "maker_notes"
+    return "hidden_data" if len(payload) > 14 else ""

@@ -52,7 +52,7 @@ def walk(data: Data, limits: MediaLimits) -> Walked:
     if not pixels:
         raise unprocessable("corrupt")
     if size:
-        walked.add("hidden", body)
+        walked.add("hidden_data", body)
     if default_hidden:
         walked.add("second_picture")
     if at < len(data):
@@ -84,18 +84,18 @@ def _frames(body: memoryview, limits: MediaLimits, walked: Walked) -> bool:
 
 def _carrier(kind: bytes, body: memoryview, walked: Walked, texts: _Texts) -> None:
     if kind == b"eXIf":
-        walked.add("exif", body)
+        walked.add("exif", body[6:] if bytes(body[:6]) == b"Exif\0\0" else body)
     elif kind == b"iCCP":
         packed = texts.stored(body).partition(b"\0")[2][1:]
         walked.add("icc", texts.inflated(packed))
     elif kind in (b"tEXt", b"zTXt", b"iTXt"):
         _text(kind, texts.stored(body), walked, texts)
     elif kind == b"tIME":
-        walked.add("time", body)
+        walked.add("timestamps", body)
     elif kind == b"caBX":
         walked.add("c2pa", body)
     else:
-        walked.add("unknown", body)
+        walked.add("unknown_block", body)
 
 
 def _text(kind: bytes, body: bytes, walked: Walked, texts: _Texts) -> None:
@@ -108,7 +108,7 @@ def _text(kind: bytes, body: bytes, walked: Walked, texts: _Texts) -> None:
     if keyword == b"XML:com.adobe.xmp":
         walked.add("xmp", rest)
     elif keyword.startswith(b"Raw profile type "):
-        walked.add(_RAW.get(keyword[17:].strip().lower(), "unknown"), _unhex(rest))
+        walked.add(_RAW.get(keyword[17:].strip().lower(), "unknown_block"), _unhex(rest))
     else:
         walked.add("text", keyword + b"\0" + rest)
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 from worker.media.codes import unprocessable
+from worker.media.kinds import exif as kinds
 from worker.media.limits import MediaLimits
-from worker.media.walk.found import Data, Walked
+from worker.media.walk import exif
+from worker.media.walk.exif import SIZES
+from worker.media.walk.found import GAP, Data, Walked, speaks, uncovered
 
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # None, CCITT, LZW, JPEG (new), deflate (two numbers), PackBits.
 _PACKED = frozenset({1, 2, 3, 4, 5, 7, 8, 32773, 32946})
 # Where strips and tiles lie, and how large they are; of all other tags one number is wanted.
 _MANY = frozenset({273, 279, 324, 325})
-_FORMS = {700: "xmp", 33723: "iptc", 34377: "photoshop", 34675: "icc", 52545: "c2pa"}
+# Where pixels lie, and how many bytes: of strips, of tiles, of a small JPEG.
+_PLACES = ((273, 279), (324, 325), (513, 514))
+_PIXELS = frozenset(tag for pair in _PLACES for tag in pair)
 
 
 def walk(data: Data, limits: MediaLimits) -> Walked:
@@ -36,12 +41,44 @@ def walk(data: Data, limits: MediaLimits) -> Walked:
         if len(seen) == 1:
             _first(data, tags, order, walked, limits)
         else:
-            walked.add("second_picture")
+            walked.add("thumbnail" if _numbers(data, tags, 254, order)[0] & 1 else "second_picture")
     if not walked.width or not walked.height:
         raise unprocessable("corrupt")
-    # The file as a whole has EXIF's own syntax.
-    walked.add("exif", memoryview(data))
+    # The file as a whole has EXIF's own syntax; its directories may lie anywhere in it, so it is read where it lies.
+    for kind in kinds.kinds_in(data, file=True):
+        walked.add(kind)
+    walked.adobe_rgb = exif.is_adobe_rgb(data)
+    _loose(data, order, walked, limits)
     return walked
+
+
+def _loose(data: Data, order: str, walked: Walked, limits: MediaLimits) -> None:
+    """Bytes that no directory, value or strip owns: behind all of them, or between."""
+    spans = sorted(_spans(data, order, limits))
+    end = max(end for _, end in spans)
+    if uncovered(memoryview(data)[:end], spans, least=GAP):
+        walked.add("hidden_data")
+    if speaks(data, end, len(data)):
+        walked.add("trailing", memoryview(data)[end:])
+
+
+def _spans(data: Data, order: str, limits: MediaLimits) -> Iterator[tuple[int, int]]:
+    yield 0, 8
+    places: dict[int, tuple[int, ...]] = {}
+    left = 2 * limits.strips
+    for entry in exif.entries(data):
+        yield entry.at, entry.at + entry.size
+        if entry.tag == -1:
+            places = {}
+        elif entry.tag in _PIXELS:
+            width = 2 if entry.kind == 3 else 4
+            count = min(entry.size // width, left)
+            left -= count
+            if entry.at + count * width <= len(data):
+                places[entry.tag] = struct.unpack_from(f"{order}{count}{'H' if width == 2 else 'I'}", data, entry.at)
+        for begins, sizes in _PLACES:
+            if entry.tag in (begins, sizes) and begins in places and sizes in places:
+                yield from ((at, at + size) for at, size in zip(places[begins], places[sizes], strict=False))
 
 
 def _page(data: Data, at: int, order: str, most: int) -> tuple[dict[int, tuple[int, int, int]], int, int]:
@@ -57,7 +94,7 @@ def _page(data: Data, at: int, order: str, most: int) -> tuple[dict[int, tuple[i
     tags = {}
     for entry in range(at + 2, end, 12):
         tag, kind, amount = struct.unpack_from(order + "HHI", data, entry)
-        size = _SIZES.get(kind, 1) * amount
+        size = SIZES.get(kind, 1) * amount
         where = entry + 8 if size <= 4 else int(struct.unpack_from(order + "I", data, entry + 8)[0])
         tags[tag] = (kind, amount, where)
     following = int(struct.unpack_from(order + "I", data, end)[0]) if end + 4 <= len(data) else 0
@@ -75,10 +112,6 @@ def _first(data: Data, tags: dict[int, tuple[int, int, int]], order: str, walked
             pairs = zip(_numbers(data, tags, offsets, order), _numbers(data, tags, sizes, order), strict=False)
             if any(begin + size > len(data) for begin, size in pairs):
                 raise unprocessable("truncated")
-    for tag, form in _FORMS.items():
-        if tag in tags:
-            kind, amount, where = tags[tag]
-            walked.add(form, memoryview(data)[where : where + _SIZES.get(kind, 1) * amount])
 
 
 def _numbers(
@@ -88,7 +121,7 @@ def _numbers(
     if kind not in (3, 4) or not amount:
         return (default,)
     amount = amount if tag in _MANY else 1
-    size = _SIZES[kind] * amount
+    size = SIZES[kind] * amount
     if where + size > len(data):
         raise unprocessable("truncated")
     return struct.unpack_from(f"{order}{amount}{'H' if kind == 3 else 'I'}", data, where)

@@ -49,7 +49,7 @@ def _chunks(data: Data, at: int, end: int, limits: MediaLimits, walked: Walked) 
             elif kind in _PIXELS:
                 _size(kind, body, walked)
             else:
-                walked.add(_FORMS.get(kind, "unknown"), body[6:] if bytes(body[:6]) == b"Exif\0\0" else body)
+                walked.add(_FORMS.get(kind, "unknown_block"), body[6:] if bytes(body[:6]) == b"Exif\0\0" else body)
             at += 8 + size + (size & 1)
     return count
 

@@ -141,7 +141,7 @@ _ITEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("depth_map", re.compile(r"\bSemantic\W{1,6}Depth")),
 )
 _DECLARED = re.compile(r"xmlns(?::([\w.-]{1,64}))?\s{0,20}=\s{0,20}[\"']([^\"'<>]{1,200})[\"']")
-_NAME = re.compile(r"(?:</?|\s)([A-Za-z_][\w.-]{0,63}):([A-Za-z_][\w.-]{0,63})(?=\s{0,20}[=/>\s])")
+_NAME = re.compile(r"(?:^|</?|\s)([A-Za-z_][\w.-]{0,63}):([A-Za-z_][\w.-]{0,63})(?=\s{0,20}[=/>\s])")
 _PLAIN_NAME = re.compile(r"<([A-Za-z_][\w.-]{0,63})(?=[\s/>])")
 _MOST_NAMES = 20_000
 

@@ -262,7 +262,19 @@ class Shown:
 
     def light(self, at: tuple[float, float]) -> tuple[float, ...]:
         """Linear light at a place (0 to 1 in both directions) where the display can show all of it."""
-        base, gain = _at(self.base, at), _at(self.gain, at)
+        return self._light(_at(self.base, at), _at(self.gain, at))
+
+    def at_pixel(self, at: tuple[int, int]) -> tuple[float, ...]:
+        """The same of one pixel of the base."""
+        place = (at[0] + 0.5) / self.base.width, (at[1] + 0.5) / self.base.height
+        side = self.gain.width / self.base.width
+        x, y = place[0] * self.gain.width, place[1] * self.gain.height
+        box = (max(0.0, x - side / 2), max(0.0, y - side / 2), x + side / 2, y + side / 2)
+        gain = self.gain.resize((1, 1), Image.Resampling.BILINEAR, box=box).getpixel((0, 0))
+        base = self.base.getpixel(at)
+        return self._light(_numbers(base), _numbers(gain))
+
+    def _light(self, base: tuple[float, ...], gain: tuple[float, ...]) -> tuple[float, ...]:
         numbers = self.numbers
         low, high = numbers["GainMapMin"], numbers["GainMapMax"]
         stops = [low + (high - low) * (value / 255) ** (1 / numbers["Gamma"]) for value in gain]
@@ -278,6 +290,13 @@ def taken_apart(file: bytes) -> Shown:
     gain = Image.open(io.BytesIO(file[begin:]))
     base = Image.open(io.BytesIO(file[:begin])).convert("RGB")
     return Shown(base=base, gain=gain, numbers={name.decode(): float(value) for name, value in said.items()})
+
+
+def halves_without_words(file: bytes) -> tuple[bytes, bytes]:
+    """Both pictures of a written file without the segments between APP0 and their tables."""
+    begin = file.index(b"\xff\xd9\xff\xd8") + 2
+    first, second = file[:begin], file[begin:]
+    return first[:20] + first[first.index(b"\xff\xdb") :], second[:20] + second[second.index(b"\xff\xdb") :]
 
 
 def linear(value: float) -> float:
@@ -305,5 +324,8 @@ def _at(image: Image.Image, at: tuple[float, float]) -> tuple[float, ...]:
     reach = max(1.0, image.width / 40)
     box = tuple(round(side) for side in (x - reach, y - reach, x + reach, y + reach))
     small = image.crop(box).resize((1, 1), Image.Resampling.BOX)  # type: ignore[arg-type]
-    value = small.getpixel((0, 0))
-    return tuple(map(float, value)) if isinstance(value, tuple) else (float(value or 0),)
+    return _numbers(small.getpixel((0, 0)))
+
+
+def _numbers(pixel: object) -> tuple[float, ...]:
+    return tuple(map(float, pixel)) if isinstance(pixel, tuple) else (float(str(pixel)),)

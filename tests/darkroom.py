@@ -45,6 +45,7 @@ class Darkroom:
         limits: MediaLimits = LIMITS,
         names: Sequence[str] | None = None,
         frame: bool = False,
+        wide: bool = False,
     ) -> Rendered:
         """All renditions of one file; its format by its own sniff unless `kind` names one."""
         fmt = _format(data, kind)
@@ -52,7 +53,7 @@ class Darkroom:
         try:
             if frame:
                 return render_frame(self.jail, path, limits, names, fmt)
-            return render_image(self.jail, path, fmt, limits, names)
+            return render_image(self.jail, path, fmt, limits, names, wide=wide)
         finally:
             path.unlink()
 

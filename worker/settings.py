@@ -97,6 +97,7 @@ class Settings(AppSettings):
     s3_kms_key: SecretStr | None = None
     jail: Literal["required", "degraded"] = "required"
     formats_on: tuple[Literal["tiff", "bmp"], ...] = ()
+    wide_gamut: bool = False
     renditions_on: tuple[str, ...] = ()
     image_pixels: int = Field(default=64_000_000, gt=0, le=400_000_000)
     image_bytes: int = Field(default=50_000_000, gt=0)

@@ -93,6 +93,7 @@ class House:
             limits=limits,
             video_threads=settings.video_threads,
             renditions_on=settings.renditions_on,
+            wide_gamut=settings.wide_gamut,
         )
         refuse = Refuse(ledger=ledger, shelf=shelf)
         receive = Receive(

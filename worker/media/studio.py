@@ -18,12 +18,13 @@ from worker.media.video.render import render_video
 
 @dataclass(frozen=True, kw_only=True)
 class Studio:
-    """`renditions_on`: the extras of the table that the operator asks for."""
+    """`renditions_on`: the extras of the table that the operator asks for; `wide_gamut`: keep colours beyond sRGB."""
 
     jail: Jail
     limits: MediaLimits
     video_threads: int
     renditions_on: tuple[str, ...] = ()
+    wide_gamut: bool = False
 
     def render(
         self,
@@ -35,7 +36,7 @@ class Studio:
     ) -> Rendered:
         """All renditions of one file, unproven. Raises `Unprocessable` with a code of `worker.media.codes`."""
         if fmt.work_class == "image":
-            return render_image(self.jail, source, fmt, self.limits, on=self.renditions_on)
+            return render_image(self.jail, source, fmt, self.limits, on=self.renditions_on, wide=self.wide_gamut)
         return render_video(
             self.jail,
             source,

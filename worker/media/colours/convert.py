@@ -11,10 +11,11 @@ from collections.abc import Iterable
 
 from PIL import Image, ImageChops, ImageCms
 
-from worker.media.colours import icc, spaces
-from worker.media.colours.matrices import transposed
+from worker.media.colours import icc
 
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}
+# Steps of 255 in Display P3 that make a gamut wide: P3's own red loses 50 in sRGB, television's green 12.
+_LOST = 24
 _ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
 
@@ -53,7 +54,7 @@ class Converter:
         if transform is None:
             return core.convert("RGB")
         made = ImageCms.applyTransform(core, transform)
-        assert made is not None
+        assert made is not None  # it is new, and not in place
         return made
 
     def _transform(self, mode: str, space: str) -> ImageCms.ImageCmsTransform | None:
@@ -79,10 +80,22 @@ def _first(said: Iterable[bytes | None]) -> ImageCms.ImageCmsProfile | None:
 
 
 def _is_wide(source: ImageCms.ImageCmsProfile) -> bool:
-    """By the primaries that it says; a profile of tables alone says none and is taken for narrow."""
-    said = (source.profile.red_colorant, source.profile.green_colorant, source.profile.blue_colorant)
-    columns = tuple(each[0] for each in said if each)
-    return len(columns) == 3 and spaces.is_wide(transposed(columns))
+    """Whether pure red, green or blue would lose something on its way through sRGB; grey and inks never do."""
+    if str(source.profile.xcolor_space).strip() != "RGB":
+        return False
+    pure = Image.frombytes("RGB", (3, 1), bytes((255, 0, 0, 0, 255, 0, 0, 0, 255)))
+    try:
+        kept = _through(pure, source, _own_p3())
+        lost = _through(_through(pure, source, _srgb()), _srgb(), _own_p3())
+    except _ERRORS:
+        return False
+    return max(ImageChops.difference(kept, lost).tobytes()) > _LOST
+
+
+def _through(image: Image.Image, source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile) -> Image.Image:
+    made = ImageCms.applyTransform(image, ImageCms.buildTransform(source, target, "RGB", "RGB"))
+    assert made is not None
+    return made
 
 
 def _is_grey(core: Image.Image) -> bool:

@@ -147,12 +147,6 @@ def to_connection(space: Space) -> Matrix:
     return product(product(product(inverse(_BRADFORD), gains), _BRADFORD), own)  # type: ignore[arg-type]
 
 
-def is_wide(columns: Matrix) -> bool:
-    """Whether a primary (a column, XYZ under D50) lies clearly outside sRGB: P3's green does by 0.22 of red."""
-    back = inverse(to_connection(SRGB))
-    return any(min(applied(back, column)) < -0.1 for column in transposed(columns))
-
-
 def _xyz(point: Point) -> Row:
     x, y = point
     return x / y, 1.0, (1 - x - y) / y

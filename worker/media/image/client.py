@@ -28,12 +28,14 @@ def render_image(
     names: Collection[str] | None = None,
     *,
     on: Collection[str] = (),
+    wide: bool = False,
 ) -> Rendered:
     """Every rendition of a picture that is on, and the extras in `on` (or only those in `names`), from one decode.
 
+    `wide` keeps colours that sRGB has not, under a profile of our own.
     Raises `Unprocessable` (a code of the list); an extra that cannot be made is in `left_out` instead.
     """
-    return _render(jail, path, fmt, limits, "image", renditions_of("image", names, on))
+    return _render(jail, path, fmt, limits, "image", renditions_of("image", names, on), wide=wide)
 
 
 def render_frame(
@@ -54,12 +56,15 @@ def jail_limits(limits: MediaLimits, *, threads: bool) -> Limits:
     )
 
 
-def _render(jail: Jail, path: Path, fmt: Format, limits: MediaLimits, work: Any, wanted: list[Rendition]) -> Rendered:
+def _render(
+    jail: Jail, path: Path, fmt: Format, limits: MediaLimits, work: Any, wanted: list[Rendition], *, wide: bool = False
+) -> Rendered:
     args = {
         "format": fmt.name,
         "limits": limits.as_args(),
         "work": work,
         "names": [row.name for row in wanted],
+        "wide": wide,
     }
     source = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 from PIL import Image, ImageChops
 
@@ -19,26 +20,38 @@ _MOST_MS = (1 << 24) - 1
 _STILL, _FRAME = 4, 2
 
 
-def encoded(image: Image.Image, media_type: str, quality: int, *, effort: int = _STILL) -> bytes:
-    """An RGB or RGBA picture as JPEG, PNG or WebP; a grey one as JPEG."""
+def encoded(
+    image: Image.Image, media_type: str, quality: int, *, effort: int = _STILL, profile: bytes | None = None
+) -> bytes:
+    """An RGB or RGBA picture as JPEG, PNG or WebP, a grey one as JPEG; `profile` where its colours are not sRGB."""
     body = io.BytesIO()
     fresh = Image.frombytes(image.mode, image.size, image.tobytes())
+    named = {"icc_profile": profile} if profile else {}
     if media_type == "image/jpeg":
         sampling = "4:4:4" if image.mode == "L" else "4:2:0"
-        fresh.save(body, "JPEG", quality=quality, subsampling=sampling, optimize=False, progressive=False)
+        fresh.save(body, "JPEG", quality=quality, subsampling=sampling, optimize=False, progressive=False, **named)
     elif media_type == "image/png":
         fresh.save(body, "PNG", compress_level=6)
+        return _with_profile(body.getvalue(), profile) if profile else body.getvalue()
     else:
         # `exact`: what lies under alpha 0 is black already and stays so.
-        fresh.save(body, "WEBP", quality=quality, method=effort, alpha_quality=100, exact=True)
+        fresh.save(body, "WEBP", quality=quality, method=effort, alpha_quality=100, exact=True, **named)
     return body.getvalue()
+
+
+def _with_profile(png: bytes, profile: bytes) -> bytes:
+    """A PNG with iCCP right after IHDR, as one stored block (RFC 1951, 3.2.4): the same bytes with any zlib."""
+    stored = b"\x78\x01\x01" + struct.pack("<HH", len(profile), 65_535 - len(profile)) + profile
+    chunk = b"iCCP" + b"ICC Profile\0\0" + stored + struct.pack(">I", zlib.adler32(profile))
+    return png[:33] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]
 
 
 class Reel:
     """An animated WebP, frame by frame: only the frame before is held. Unchanged borders are not stored again."""
 
-    def __init__(self, size: tuple[int, int], loop: int, quality: int) -> None:
+    def __init__(self, size: tuple[int, int], loop: int, quality: int, profile: bytes | None = None) -> None:
         self._size = size
+        self._profile = profile
         self._loop = loop
         self._quality = quality
         self._frames: list[bytearray] = []
@@ -66,11 +79,12 @@ class Reel:
         self._frames.append(bytearray(head + chunks))
 
     def body(self) -> bytes:
-        """The file: VP8X, ANIM, then one ANMF a frame."""
-        flags = 0x02 | (0x10 if self._alpha else 0)
+        """The file: VP8X, ICCP where the colours are not sRGB, ANIM, then one ANMF a frame."""
+        flags = 0x02 | (0x10 if self._alpha else 0) | (0x20 if self._profile else 0)
         canvas = b"".join((side - 1).to_bytes(3, "little") for side in self._size)
         chunks = [
             _chunk(b"VP8X", bytes((flags, 0, 0, 0)) + canvas),
+            *([_chunk(b"ICCP", self._profile)] if self._profile else []),
             _chunk(b"ANIM", bytes(4) + self._loop.to_bytes(2, "little")),
             *(_chunk(b"ANMF", bytes(frame)) for frame in self._frames),
         ]

@@ -71,7 +71,8 @@ class _Source:
 
 
 def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """`args`: format (a name of the table), limits, work (image or frame), names (rows wanted, or None for all).
+    """`args`: format (a name of the table), limits, work (image or frame), names (rows wanted, or None for all), wide
+    (keep the colours that sRGB has not).
 
     Returns {"facts": …, "renditions": [{name, media_type, width, height, bytes, sha256, duration_ms}, …], "left_out":
     {name: code}} and the bodies in that order: each row wanted is either made or, where it is an extra, left out.
@@ -87,7 +88,7 @@ def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[d
     walked = probe(data, fmt, limits)
     # A film's frame comes from our own ffmpeg, in the colours of plain displays: what it writes beside them is the
     # camera curve of television, by which no player goes.
-    source = _opened(data[:], fmt, walked, rows, limits, plain=work == "frame")
+    source = _opened(data[:], fmt, walked, rows, limits, plain=work == "frame", wide=args.get("wide") is True)
     upright = source.upright
     judge(*upright, walked.frames, limits)
     animated = fmt.decoder in _ANIMATED and walked.frames > 1
@@ -107,7 +108,7 @@ def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[d
 
 
 def _opened(
-    data: bytes, fmt: Format, walked: Walked, rows: list[Rendition], limits: MediaLimits, *, plain: bool
+    data: bytes, fmt: Format, walked: Walked, rows: list[Rendition], limits: MediaLimits, *, plain: bool, wide: bool
 ) -> _Source:
     _guard(limits)
     with _decoding():
@@ -120,7 +121,7 @@ def _opened(
             canvas=image.size,
             fmt=fmt,
             orientation=orientation(image, fmt, walked),
-            convert=Converter(said),
+            convert=Converter(said, wide=wide),
             rows=rows,
             limits=limits,
         )
@@ -139,10 +140,9 @@ def _guard(limits: MediaLimits) -> None:
 
 
 def _still(source: _Source, bright: GainMap | None) -> tuple[list[tuple[dict[str, Any], bytes]], dict[str, Any]]:
-    upright = source.upright
     frame = source.frame()
     source.image.close()
-    made = [_copy(frame, upright, row) for row in source.rows if not row.gain_map]
+    made = [_copy(frame, source, row) for row in source.rows if not row.gain_map]
     if bright is not None and frame.mode == "RGB":
         made += [_hdr_copy(frame, bright, source, row) for row in source.rows if row.gain_map]
         order = [row.name for row in source.rows]
@@ -150,22 +150,27 @@ def _still(source: _Source, bright: GainMap | None) -> tuple[list[tuple[dict[str
     return made, _facts(frame, frames=1, duration_ms=None, alpha=frame.mode == "RGBA")
 
 
-def _copy(frame: Image.Image, upright: tuple[int, int], row: Rendition) -> tuple[dict[str, Any], bytes]:
-    small = colour.without_hidden(smaller(frame, fitted(upright, row.fit)))
+def _copy(frame: Image.Image, source: _Source, row: Rendition) -> tuple[dict[str, Any], bytes]:
+    small = colour.without_hidden(smaller(frame, fitted(source.upright, row.fit)))
     media_type = row.with_alpha if small.mode == "RGBA" else row.media_type
-    return _entry(row, media_type, small.size, encoded(small, media_type, row.quality), None)
+    body = encoded(small, media_type, row.quality, profile=source.convert.embedded)
+    return _entry(row, media_type, small.size, body, None)
 
 
 def _hdr_copy(frame: Image.Image, bright: GainMap, source: _Source, row: Rendition) -> tuple[dict[str, Any], bytes]:
     base = smaller(frame, fitted(source.upright, row.fit))
-    body = ultra_hdr(base, turned(bright.image, source.orientation), bright.numbers, row.quality)
+    above = turned(bright.image, source.orientation)
+    body = ultra_hdr(base, above, bright.numbers, row.quality, profile=source.convert.embedded)
     return _entry(row, row.media_type, base.size, body, None)
 
 
 def _animation(source: _Source, walked: Walked) -> tuple[list[tuple[dict[str, Any], bytes]], dict[str, Any]]:
     """Frame by frame: each is decoded once and goes into every reel before the next."""
     loop, rows = _loop(source.image), [row for row in source.rows if not row.gain_map]
-    reels = {row.name: Reel(fitted(source.upright, row.fit), loop, row.quality) for row in rows if row.animated}
+    profile = source.convert.embedded
+    reels = {
+        row.name: Reel(fitted(source.upright, row.fit), loop, row.quality, profile) for row in rows if row.animated
+    }
     stills: dict[str, tuple[dict[str, Any], bytes]] = {}
     first, count, alpha, total = None, 0, False, 0
     for frame, duration in _frames(source, walked):
@@ -174,7 +179,7 @@ def _animation(source: _Source, walked: Walked) -> tuple[list[tuple[dict[str, An
         alpha = alpha or frame.mode == "RGBA"
         if first is None:
             first = frame
-            stills = {row.name: _copy(frame, source.upright, row) for row in rows if not row.animated}
+            stills = {row.name: _copy(frame, source, row) for row in rows if not row.animated}
         for row in rows:
             if row.animated:
                 size = fitted(source.upright, row.fit)
@@ -182,7 +187,7 @@ def _animation(source: _Source, walked: Walked) -> tuple[list[tuple[dict[str, An
     if first is None:
         raise unprocessable("corrupt")
     if count == 1:
-        return [_copy(first, source.upright, row) for row in rows], _facts(first, 1, None, alpha)
+        return [_copy(first, source, row) for row in rows], _facts(first, 1, None, alpha)
     made = []
     for row in rows:
         if row.animated:

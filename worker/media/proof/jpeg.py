@@ -9,7 +9,7 @@ import hashlib
 import re
 import struct
 
-from worker.media.proof import pixels
+from worker.media.proof import pixels, profile
 from worker.media.proof.doubt import need
 
 _APP0 = b"JFIF\0\1\1\0\0\1\0\1\0\0"
@@ -41,6 +41,8 @@ def check(data: bytes) -> None:
     need(data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9", "first or last marker")
     segments, scan_at = _segments(data)
     need([marker for marker, _ in segments[:1]] == [0xE0] and segments[0][1] == _APP0, "APP0")
+    if segments[1][0] == 0xE2:
+        profile.in_jpeg(segments.pop(1)[1])
     by_marker: dict[int, list[bytes]] = {}
     for marker, body in segments[1:]:
         by_marker.setdefault(marker, []).append(body)

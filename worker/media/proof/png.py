@@ -1,11 +1,11 @@
-"""Second reader of PNG: eight-bit, not interlaced, IHDR, IDAT, IEND and a constant sRGB or gAMA; nothing else."""
+"""Second reader of PNG: eight-bit, not interlaced, IHDR, IDAT, IEND and a constant sRGB, gAMA or iCCP; nothing else."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 
-from worker.media.proof import pixels
+from worker.media.proof import pixels, profile
 from worker.media.proof.doubt import need
 
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
@@ -20,9 +20,11 @@ def check(data: bytes) -> None:
     kinds = [kind for kind, _ in chunks]
     need(kinds[0] == b"IHDR" and kinds[-1] == b"IEND" and not chunks[-1][1], "first or last chunk")
     between = [kind for kind in kinds[1:-1] if kind != b"IDAT"]
-    need(between in ([], [b"sRGB"], [b"gAMA"]), "a chunk that may not be there")
+    need(between in ([], [b"sRGB"], [b"gAMA"], [b"iCCP"]), "a chunk that may not be there")
     need(kinds[1 + len(between) : -1] == [b"IDAT"] * kinds.count(b"IDAT"), "order of chunks")
     for kind, body in chunks:
+        if kind == b"iCCP":
+            profile.in_png(body)
         need(kind != b"sRGB" or body == b"\0", "sRGB")
         need(kind != b"gAMA" or body == struct.pack(">I", 45_455), "gAMA")
     width, height, channels = _header(chunks[0][1])

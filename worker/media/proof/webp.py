@@ -1,11 +1,11 @@
-"""Second reader of WebP: still or animated, pixels and alpha only, each bitstream ending with its chunk."""
+"""Second reader of WebP: pixels, alpha and our one profile, still or animated, each bitstream ending with its chunk."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
 
-from worker.media.proof import pixels
+from worker.media.proof import pixels, profile
 from worker.media.proof.doubt import need
 
 _MOST_CHUNKS = 4_000
@@ -48,8 +48,13 @@ def _chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _extended(chunks: list[tuple[str, bytes]], kinds: list[str]) -> tuple[tuple[int, int], int]:
     head = chunks[0][1]
-    need(len(head) == 10 and not head[0] & ~0x12 and head[1:4] == b"\0\0\0", "VP8X")
+    need(len(head) == 10 and not head[0] & ~0x32 and head[1:4] == b"\0\0\0", "VP8X")
     canvas = int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1
+    if head[0] & 0x20:
+        need(kinds[1] == "ICCP", "a profile that lacks")
+        profile.in_webp(chunks[1][1])
+        chunks, kinds = [chunks[0], *chunks[2:]], [kinds[0], *kinds[2:]]
+        need(len(chunks) > 1, "no picture")
     if not head[0] & 0x02:
         need(kinds[1:] in _STILL, "a chunk that may not be there")
         need(bool(head[0] & 0x10) == (kinds[1] in ("ALPH", "VP8L")), "alpha flag")

@@ -39,10 +39,15 @@ _PRIMARY = 0x030000
 _QUALITY = 92
 
 
-def ultra_hdr(base: Image.Image, gain_map: Image.Image, numbers: Numbers, quality: int) -> bytes:
-    """An RGB picture and its map (L or RGB, turned as the picture is), each encoded anew; the map never the larger."""
+def ultra_hdr(
+    base: Image.Image, gain_map: Image.Image, numbers: Numbers, quality: int, *, profile: bytes | None = None
+) -> bytes:
+    """An RGB picture and its map (L or RGB, turned as the picture is), each encoded anew; the map never the larger.
+
+    `profile` is the base's, where its colours are not sRGB; the map has none, it works in those of the base.
+    """
     above = smaller(gain_map, fitted(gain_map.size, min(max(base.size), FIT)))
-    pair = encoded(base, "image/jpeg", quality), encoded(above, "image/jpeg", _QUALITY)
+    pair = encoded(base, "image/jpeg", quality, profile=profile), encoded(above, "image/jpeg", _QUALITY)
     return joined(*pair, numbers)
 
 

@@ -292,7 +292,10 @@ def test_a_box_that_is_not_on_the_list_is_a_doubt(film: bytes, path: str, more: 
 
 def test_what_a_frame_says_of_others_needing_it_may_be_told(film: bytes) -> None:
     """`put` itself does no harm: with bytes that the muxer knows, the same box is proven."""
-    assert mp4.check(io.BytesIO(put(film, "moov/trak/mdia/minf/stbl", box("sdtp", bytes(4) + b"\x20" + b"\x10" * 49))))
+    told = box("sdtp", bytes(4) + b"\x20" + b"\x10" * 49)
+
+    assert mp4.check(io.BytesIO(put(film, "moov/trak/mdia/minf/stbl", told, at=3)))
+    assert doubt(put(film, "moov/trak/mdia/minf/stbl", told)) == "a box that may not be there, or one that is missing"
 
 
 @pytest.mark.parametrize("kind", [6, 9, 10, 11, 12, 13, 14, 19, 20, 24, 30, 31, 0])

@@ -62,11 +62,11 @@ def children(body: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def named(body: bytes, must: list[bytes], may: list[bytes] | None = None) -> dict[bytes, bytes]:
-    """The boxes that fill `body`: all of `must`, some of `may`, each once, nothing else; raises `Doubt`."""
+def named(body: bytes, order: list[bytes], may: list[bytes] | None = None) -> dict[bytes, bytes]:
+    """The boxes that fill `body`: all of `order` but for some of `may`, each once, as they follow; raises `Doubt`."""
     parts = children(body)
     found = dict(parts)
-    if len(found) != len(parts) or not set(must) <= set(found) or not set(found) <= {*must, *(may or [])}:
+    if [kind for kind, _ in parts] != [kind for kind in order if kind in found or kind not in (may or [])]:
         raise Doubt("a box that may not be there, or one that is missing")
     return found
 

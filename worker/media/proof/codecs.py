@@ -29,7 +29,7 @@ def _video(body: bytes, track_header: bytes) -> frozenset[bytes]:
     size = u16(body, 24), u16(body, 26)
     need(body[28:42] == b"\0\x48\0\0\0\x48\0\0\0\0\0\0\0\1", "resolution of a sample entry")
     need(body[42:74] == bytes(32) and body[74:78] == b"\0\x18\xff\xff", "compressor of a sample entry")
-    parts = named(body[78:], [b"avcC"], [b"colr", b"pasp", b"btrt"])
+    parts = named(body[78:], [b"avcC", b"colr", b"pasp", b"btrt"], [b"colr", b"pasp", b"btrt"])
     need(parts.get(b"colr", _BT709) == _BT709, "colr")
     need(parts.get(b"pasp", _SQUARE) == _SQUARE, "pasp")
     _rates(parts.get(b"btrt", bytes(12)))
@@ -67,7 +67,7 @@ def _sound(body: bytes) -> None:
     need(len(body) > 28 and body[8:16] == bytes(8), "vendor of a sample entry")
     channels, rate = u16(body, 16), u32(body, 24)
     need(1 <= channels <= 8 and body[18:24] == b"\0\x10\0\0\0\0", "mp4a")
-    parts = named(body[28:], [b"esds"], [b"btrt"])
+    parts = named(body[28:], [b"esds", b"btrt"], [b"btrt"])
     _rates(parts.get(b"btrt", bytes(12)))
     esds = parts[b"esds"]
     # Descriptors with lengths of four bytes, as the muxer writes them: stream, decoder, its configuration, sync layer.

@@ -31,7 +31,7 @@ class Track:
 
 def read(body: bytes) -> Track:
     """Raises `Doubt`."""
-    parts = named(body, [b"tkhd", b"mdia"], [b"edts"])
+    parts = named(body, [b"tkhd", b"edts", b"mdia"], [b"edts"])
     media = named(parts[b"mdia"], [b"mdhd", b"hdlr", b"minf"])
     handler = _handler(media[b"hdlr"])
     number = _track_header(parts[b"tkhd"], handler)
@@ -42,8 +42,8 @@ def read(body: bytes) -> Track:
     need(named(inner[b"dinf"], [b"dref"])[b"dref"] == _OWN_FILE, "dref")
     table = named(
         inner[b"stbl"],
-        [b"stsd", b"stts", b"stsc", b"stsz"],
-        [b"stss", b"ctts", b"stco", b"co64", b"sgpd", b"sbgp", b"sdtp"],
+        [b"stsd", b"stts", b"stss", b"sdtp", b"ctts", b"stsc", b"stsz", b"stco", b"co64", b"sgpd", b"sbgp"],
+        [b"stss", b"sdtp", b"ctts", b"stco", b"co64", b"sgpd", b"sbgp"],
     )
     parameters = codecs.entry(table[b"stsd"], handler, parts[b"tkhd"])
     sizes = _sizes(table[b"stsz"])

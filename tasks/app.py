@@ -32,6 +32,7 @@ JOBS: tuple[JobTask, ...] = (
     uploads.end_receiving,
     retention.sweep,
     retention.erase,
+    retention.preserve,
     privacy.erase_subject,
 )
 

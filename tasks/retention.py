@@ -1,4 +1,4 @@
-"""Jobs that end the life of copies: sweep what is due, erase one upload."""
+"""Jobs that end the life of copies, or keep them: sweep what is due, erase one upload, preserve what is held."""
 
 from __future__ import annotations
 
@@ -22,3 +22,9 @@ def sweep(house: House, target: str, claimed: Job, guard: Guard) -> None:
 def erase(house: House, upload_id: str, claimed: Job, guard: Guard) -> None:
     """Destroy every copy of one upload and look again."""
     house.erase(upload_id, claimed, guard)
+
+
+@job(kind="preserve", work_class=WorkClass.LIFECYCLE)
+def preserve(house: House, upload_id: str, claimed: Job, guard: Guard) -> None:
+    """Copy what a hold keeps out of reach of the location's own rules."""
+    house.preserve(upload_id, claimed, guard)

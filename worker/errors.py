@@ -6,6 +6,7 @@
         Unprocessable       the file cannot be processed; `code` is of the closed list of `worker.media.codes`
         NotFound            no such row for this app
         HoldActive          a legal hold forbids it
+          Restricted          a restriction (GDPR Art. 18) forbids it
         StateConflict       the row is in another state than the caller assumed
       Unavailable       something we need is away; trying again may help
       LeaseLost         another worker holds the job now; stop, discard, say nothing
@@ -52,6 +53,10 @@ class NotFound(Refused):
 
 class HoldActive(Refused):
     code = "hold_active"
+
+
+class Restricted(HoldActive):
+    code = "restricted"
 
 
 class StateConflict(Refused):

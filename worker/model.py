@@ -13,7 +13,7 @@ from enum import StrEnum
 
 # 128 random bits: an id must not be guessable, and must tell nothing about its neighbours or its time of birth.
 _ID_HEX = 32
-_ID = re.compile(r"^(upl|art|req|job|rcp|hold)_[0-9a-f]{32}$")
+_ID = re.compile(r"^(upl|art|req|job|rcp|hold|rst)_[0-9a-f]{32}$")
 APP = re.compile(r"^[a-z0-9][a-z0-9-]{0,31}$")
 SUBJECT_KEY = re.compile(r"^[0-9a-f]{64}$")
 
@@ -199,7 +199,8 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
-    """A legal hold on one upload: nothing may erase it while `released_at` is None."""
+    """A legal hold on one upload: nothing may erase it while `released_at` is None. `two_person`: two people must ask
+    for the release; `release_asked` says that one has."""
 
     id: str
     upload_id: str
@@ -209,3 +210,5 @@ class Hold:
     placed_at: datetime
     review_at: datetime | None
     released_at: datetime | None
+    two_person: bool = False
+    release_asked: bool = False

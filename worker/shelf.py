@@ -91,6 +91,23 @@ class Shelf:
             raise Defect("the proof is for another media type")
         return self._put(artifact, _chunks(body), artifact.kind, most_bytes=None, sha256=proof.sha256)
 
+    def expires(self) -> bool:
+        """Whether the place where copies lie may have rules of its own that destroy them by their class."""
+        with _storage_errors():
+            return self._storage(self.media).capabilities().lifecycle
+
+    def preserve(self, upload: Upload, copy: Artifact) -> Artifact:
+        """Copy a held copy into class `evidence`, which no rule of the location expires; compared by its hash."""
+        with self.ledger.begin() as tx:
+            detail = {"artifact_id": copy.id, "reason": "hold"}
+            events.append(tx, upload.id, event="read", actor=self.actor, detail=detail)
+        kept = self.plan(upload, ArtifactKind.EVIDENCE, copy.name, media_type=copy.media_type)
+        with _storage_errors():
+            source = self._storage(copy.location).open(Key.parse(copy.key))
+        with source:
+            chunks = iter(lambda: source.read(CHUNK), b"")
+            return self._put(kept, chunks, ArtifactKind.EVIDENCE, most_bytes=None, sha256=copy.sha256)
+
     def _put(
         self,
         artifact: Artifact,
@@ -106,7 +123,7 @@ class Shelf:
             stored = storage.put(Key.parse(artifact.key), chunks, most_bytes=most_bytes)
         if sha256 is not None and stored.sha256 != sha256:
             self._take_back(storage, artifact)
-            raise Defect("the bytes to publish are not the bytes that were proven", code="proof_mismatch")
+            raise Defect("the bytes that were written are not those that were meant", code="proof_mismatch")
         return self._present(storage, artifact, stored)
 
     def _committed(self, artifact: Artifact, kind: ArtifactKind) -> None:

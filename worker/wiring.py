@@ -25,6 +25,7 @@ from worker.flows.entrance import Entrance
 from worker.flows.erase import Erase
 from worker.flows.fulfil import Fulfil
 from worker.flows.guard import Guard
+from worker.flows.hold import Holding
 from worker.flows.process import Process
 from worker.flows.receive import Receive
 from worker.flows.refuse import Refuse
@@ -65,6 +66,7 @@ class House:
     renewing: Renew
     refusing: Refuse
     requeueing: Requeue
+    holding: Holding
     signer: Signer
     entrance: Entrance
     subject_secret: bytes = field(repr=False)
@@ -119,6 +121,7 @@ class House:
             renewing=renew,
             refusing=refuse,
             requeueing=Requeue(ledger=ledger),
+            holding=Holding(ledger=ledger, shelf=shelf, secret=secret),
             signer=signer,
             entrance=Entrance(
                 ledger=ledger,
@@ -143,6 +146,9 @@ class House:
 
     def erase(self, upload_id: str, job: Job, guard: Guard) -> None:
         self.erasing.run(upload_id, job, guard)
+
+    def preserve(self, upload_id: str, _job: Job, guard: Guard) -> None:
+        self.holding.preserve(upload_id, guard)
 
     def erase_subject(self, request_id: str, job: Job, guard: Guard) -> None:
         self.fulfilling.run(request_id, job, guard)

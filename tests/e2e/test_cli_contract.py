@@ -148,6 +148,33 @@ def test_dead_letters_are_listed_and_an_unknown_one_is_refused(home: Path, uploa
     assert (refused.status, refused.code) == (1, "job_not_found")
 
 
+def test_a_hold_is_placed_listed_and_released_by_its_case(home: Path, uploads: list[dict[str, Any]]) -> None:
+    upload_id, why = uploads[0]["upload_id"], ("--reason", "court order", "--authority", "a court")
+
+    placed = mayfly(home, "hold", "place", "--upload", upload_id, "--case", "C-1", *why, "--review", "90d", "--json")
+    refused = mayfly(home, "erase", "--upload", upload_id)
+    wrong = mayfly(home, "hold", "release", "--upload", upload_id, "--case", "C-2")
+    listed = mayfly(home, "hold", "list", "--json")
+    released = mayfly(home, "hold", "release", "--upload", upload_id, "--case", "C-1", "--json")
+
+    assert (placed.status, placed.document["state"], placed.document["case"]) == (0, "held", "C-1")
+    assert (refused.status, refused.code) == (1, "hold_active")
+    assert (wrong.status, wrong.code) == (1, "hold_not_found")
+    assert [hold["upload_id"] for hold in listed.document["holds"]] == [upload_id]
+    assert (released.status, released.document["state"]) == (0, "released")
+
+
+def test_a_restricted_upload_is_not_shown(home: Path, uploads: list[dict[str, Any]]) -> None:
+    upload_id = uploads[0]["upload_id"]
+
+    placed = mayfly(home, "restrict", "place", "--upload", upload_id, "--reason", "accuracy contested", "--json")
+    lifted = mayfly(home, "restrict", "lift", "--upload", upload_id, "--json")
+
+    assert (placed.status, placed.document["upload_id"], placed.document["lifted_at"]) == (0, upload_id, None)
+    assert (lifted.status, lifted.document["lifted_at"] is None) == (0, False)
+    assert mayfly(home, "restrict", "lift", "--upload", upload_id).code == "restriction_not_found"
+
+
 def test_erase_ends_with_a_receipt(home: Path, erased: Ran) -> None:
     document = erased.document
 

@@ -16,7 +16,13 @@ from worker.retention.rules import KEEP_FOR_MOST, RULES, checked_keep_for, deadl
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "retention"
 BIRTH = datetime(2026, 1, 31, 12, tzinfo=UTC)
-WRITTEN = (ArtifactKind.ORIGINAL, ArtifactKind.RENDITION, ArtifactKind.POSTER, ArtifactKind.SCRATCH)
+WRITTEN = (
+    ArtifactKind.ORIGINAL,
+    ArtifactKind.RENDITION,
+    ArtifactKind.POSTER,
+    ArtifactKind.SCRATCH,
+    ArtifactKind.EVIDENCE,
+)
 
 
 @pytest.mark.parametrize(("kind", "state"), list(itertools.product(WRITTEN, UploadState)))

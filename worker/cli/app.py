@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli import demo, doctor, erase, parts, process, receipts, show, status, sweep, usage
+from worker.cli import demo, doctor, erase, holds, parts, process, receipts, show, status, sweep, usage
 from worker.cli.terminal import DONE, INTERRUPTED, REFUSED, WRONG_USAGE, Terminal
 from worker.errors import Defect, MayflyError, Unavailable, UsageRefused
 
@@ -44,6 +44,15 @@ dead = typer.Typer(no_args_is_help=True, help="Dead letters: what failed for goo
 dead.command("list")(status.dead_list)
 dead.command("requeue")(status.dead_requeue)
 app.add_typer(dead, name="dead")
+hold = typer.Typer(no_args_is_help=True, help="Legal holds: while one is active, nothing erases the upload.")
+hold.command("place")(holds.place)
+hold.command("release")(holds.release)
+hold.command("list")(holds.list_)
+app.add_typer(hold, name="hold")
+restrict = typer.Typer(no_args_is_help=True, help="Restriction (GDPR Art. 18): kept, and not used, until it is lifted.")
+restrict.command("place")(holds.restrict)
+restrict.command("lift")(holds.lift)
+app.add_typer(restrict, name="restrict")
 
 
 def _version(wanted: bool) -> None:

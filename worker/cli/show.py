@@ -42,6 +42,7 @@ def _print(out: Console, document: dict[str, Any]) -> None:
         ("label it", pages.AI if document.get("ai_generated") else ""),
         ("taken in", document["created_at"]),
         ("until", document["delete_at"]),
+        ("restricted", "kept, and neither shown nor processed" if document["restricted"] else ""),
         ("held by", ", ".join(str(hold["case"]) for hold in document["holds"])),
     ):
         if text:

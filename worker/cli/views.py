@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from worker.cli.terminal import iso
-from worker.ledger import artifacts, events, holds, uploads
+from worker.ledger import artifacts, events, holds, states, uploads
 from worker.ledger.database import Tx
 from worker.media.codes import CODES, LEFT_OUT
 from worker.model import Artifact, ArtifactKind, ArtifactState, Upload, UploadState
@@ -46,7 +46,8 @@ def upload_document(house: House, upload_id: str) -> dict[str, Any]:
     with house.ledger.read() as tx:
         upload = uploads.get(tx, upload_id)
         copies = artifacts.of_upload(tx, upload_id)
-    shown = upload.state is UploadState.READY
+        restricted = states.restricted(tx, upload_id)
+    shown = upload.state is UploadState.READY and not restricted
     document: dict[str, Any] = {
         "upload_id": upload.id,
         "state": upload.state.value,
@@ -62,6 +63,8 @@ def upload_document(house: House, upload_id: str) -> dict[str, Any]:
         document["left_out"] = left_out
     if upload.media_type:
         document["media_type"] = upload.media_type
+    if restricted:
+        document["restricted"] = True
     if upload.code:
         document |= {"code": upload.code, "message": message_of(upload.code)}
     return document
@@ -93,6 +96,7 @@ def show_document(house: House, tx: Tx, upload: Upload) -> dict[str, Any]:
         "artifacts": [copy_document(house, copy, gone) for copy in artifacts.of_upload(tx, upload.id)],
         "events": [_event(event) for event in story],
         "events_intact": events.verify(tx, upload.id),
+        "restricted": states.restricted(tx, upload.id),
         "holds": [{"case": hold.case_ref, "since": iso(hold.placed_at)} for hold in holds.active(tx, upload.id)],
     }
 

@@ -9,16 +9,28 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from worker.errors import HoldActive, Unavailable
+from worker.errors import HoldActive, Restricted, Unavailable
 from worker.flows import deadlines
 from worker.flows.guard import Guard
-from worker.ledger import artifacts, events, holds, leases, receipts, requests, states, tombstones, uploads
+from worker.ledger import (
+    artifacts,
+    events,
+    holds,
+    leases,
+    receipts,
+    requests,
+    restrictions,
+    states,
+    tombstones,
+    uploads,
+)
 from worker.ledger.database import Ledger, Tx
 from worker.model import Artifact, ArtifactKind, ArtifactState, Job, Trigger, Upload, UploadState, WorkClass, new_id
 from worker.privacy.receipt import VERSION, Signer
 from worker.shelf import Shelf
 
 _ENDED = (ArtifactState.GONE, ArtifactState.UNVERIFIABLE)
+_OF_THE_PERSON = (Trigger.DSR, Trigger.USER)
 # Kinds of jobs that write copies of an upload.
 _WRITERS = ("receive", "process")
 CLAIM = timedelta(seconds=60)
@@ -63,6 +75,8 @@ class Erase:
     def _hide(self, tx: Tx, upload: Upload, trigger: Trigger, request_id: str | None) -> Upload:
         if held := holds.active(tx, upload.id):
             raise HoldActive(f"{len(held)} legal hold(s) keep this upload; release them first")
+        if states.restricted(tx, upload.id):
+            self._lift(tx, upload.id, trigger)
         detail: dict[str, Any] = {"trigger": trigger.value}
         if request_id is not None:
             detail["request_id"] = request_id
@@ -80,6 +94,12 @@ class Erase:
         live = artifacts.of_upload(tx, upload.id, states=[ArtifactState.PLANNED, ArtifactState.PRESENT])
         deadlines.rewrite(tx, hidden, [copy for copy in live if copy.kind is ArtifactKind.SCRATCH], actor="erase")
         return hidden
+
+    def _lift(self, tx: Tx, upload_id: str, trigger: Trigger) -> None:
+        """Who asked that it be kept may ask that it be erased: that ends the restriction in the same commit."""
+        if trigger not in _OF_THE_PERSON:
+            raise Restricted("a restriction keeps this upload; lift it first")
+        restrictions.lift(tx, upload_id=upload_id, actor="erase")
 
     def run(self, upload_id: str, job: Job, guard: Guard) -> None:
         """Raises `Unavailable` while something still blocks: a writer that has not stopped, a hold placed meanwhile, a

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
-from worker.errors import Defect, StateConflict, Unprocessable
+from worker.errors import Defect, StateConflict, Unavailable, Unprocessable
 from worker.flows import deadlines
 from worker.flows.guard import Guard
 from worker.flows.refuse import Refuse
 from worker.ledger import artifacts, leases, states, uploads
-from worker.ledger.database import Ledger
+from worker.ledger.database import Ledger, Tx
 from worker.media.codes import unprocessable
 from worker.media.formats import format_named
 from worker.media.rendered import Made, Proof, Rendered
@@ -24,6 +25,7 @@ from worker.model import Artifact, ArtifactKind, ArtifactState, Job, Trigger, Up
 from worker.moderation import policy
 from worker.shelf import Shelf, copy_to
 
+RESTRICTED_LOOK = timedelta(hours=1)
 _LIVE = (ArtifactState.PLANNED, ArtifactState.PRESENT, ArtifactState.ERASING, ArtifactState.BLOCKED)
 
 
@@ -80,6 +82,7 @@ class Process:
             upload = uploads.find(tx, upload_id)
             if upload is None or upload.state not in (UploadState.QUARANTINED, UploadState.PROCESSING):
                 return None
+            self._unrestricted(tx, upload_id)
             taken = states.move_upload(
                 tx,
                 upload_id,
@@ -93,6 +96,16 @@ class Process:
         if left:
             self.shelf.destroy(left, trigger=Trigger.RETENTION)
         return taken
+
+    @staticmethod
+    def _unrestricted(tx: Tx, upload_id: str) -> None:
+        """A restricted upload is neither processed nor published; lifting the restriction hurries this job."""
+        if states.restricted(tx, upload_id):
+            raise Unavailable(
+                "this upload is restricted; it is processed when that is lifted",
+                code="restricted",
+                retry_after=RESTRICTED_LOOK,
+            )
 
     def _clear(self, upload_id: str) -> None:
         """A run that was killed after its commit left its working copy: it goes now, not when its hour is over."""
@@ -160,6 +173,7 @@ class Process:
         facts["left_out"] = rendered.left_out
         with self.ledger.begin() as tx:
             leases.check(tx, job)
+            self._unrestricted(tx, upload.id)
             uploads.describe(
                 tx,
                 upload.id,

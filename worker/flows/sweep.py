@@ -9,8 +9,8 @@ from datetime import timedelta
 from worker.errors import HoldActive
 from worker.flows.erase import Erase
 from worker.flows.guard import Guard
-from worker.ledger import artifacts, holds, leases, tombstones, uploads
-from worker.ledger.database import Ledger
+from worker.ledger import artifacts, holds, leases, states, tombstones, uploads
+from worker.ledger.database import Ledger, Tx
 from worker.model import Artifact, Trigger, Upload, UploadState
 from worker.retention.policy import Action, Record, decide
 from worker.shelf import Shelf
@@ -99,9 +99,9 @@ class Sweep:
         doomed, spared = [], 0
         with self.ledger.begin() as tx:
             owners = {upload_id: uploads.get(tx, upload_id) for upload_id in {copy.upload_id for copy in due}}
-            cases = {upload_id: [hold.case_ref for hold in holds.active(tx, upload_id)] for upload_id in owners}
+            keeping = {upload_id: _keeping(tx, upload_id) for upload_id in owners}
             records = [_record(copy, owners[copy.upload_id]) for copy in due]
-            for copy, decision in zip(due, decide(records, holds=cases, now=tx.now), strict=True):
+            for copy, decision in zip(due, decide(records, holds=keeping, now=tx.now), strict=True):
                 left = whole and owners[copy.upload_id].state is UploadState.ERASING
                 if decision.action is Action.ERASE and not left:
                     doomed.append(copy)
@@ -110,6 +110,12 @@ class Sweep:
                     later = tx.now + HELD_LOOK if decision.due_at <= tx.now else decision.due_at
                     artifacts.defer(tx, copy, until=later, reason=decision.reason)
         return doomed, spared
+
+
+def _keeping(tx: Tx, upload_id: str) -> list[str]:
+    """Whatever keeps this upload past its day."""
+    cases = [hold.case_ref for hold in holds.active(tx, upload_id)]
+    return [*cases, "restriction"] if states.restricted(tx, upload_id) else cases
 
 
 def _record(copy: Artifact, owner: Upload) -> Record:

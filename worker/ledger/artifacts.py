@@ -17,7 +17,7 @@ from worker.errors import NotFound, StateConflict
 from worker.ledger import events, tables
 from worker.ledger.database import Tx
 from worker.ledger.rows import to_artifact
-from worker.ledger.uploads import after_birth, held, insert_new
+from worker.ledger.uploads import after_birth, insert_new, kept
 from worker.ledger.uploads import get as get_upload
 from worker.model import Artifact, ArtifactKind, ArtifactState, new_id
 
@@ -115,8 +115,8 @@ def claim_due(
     tx: Tx, *, limit: int, lease: timedelta, locations: Collection[str], of_erasing: bool = True
 ) -> list[Artifact]:
     """Take up to `limit` copies that are due at places this process reaches, the longest overdue first. Two claimers
-    never get the same copy while its lease runs. Copies of held uploads are not due; those of uploads that are being
-    erased are their own job's, unless `of_erasing`."""
+    never get the same copy while its lease runs. Copies of uploads that are kept (a hold, a restriction) are not due;
+    those of uploads that are being erased are their own job's, unless `of_erasing`."""
     query = _due(tx, locations, of_erasing).order_by(_T.c.next_attempt_at).limit(limit)
     return _claim(tx, query, lease)
 
@@ -143,7 +143,7 @@ def _due(tx: Tx, locations: Collection[str], of_erasing: bool) -> Select[Any]:
 
 def _claimable(locations: Collection[str]) -> Select[Any]:
     reachable: ColumnElement[bool] = _T.c.location.in_(list(locations))
-    return select(_T.c.id).where(text(tables.LIVE_ARTIFACT), reachable, ~held(_T.c.upload_id))
+    return select(_T.c.id).where(text(tables.LIVE_ARTIFACT), reachable, ~kept(_T.c.upload_id))
 
 
 def _claim(tx: Tx, query: Select[Any], lease: timedelta) -> list[Artifact]:
@@ -176,10 +176,11 @@ def defer(tx: Tx, artifact: Artifact, *, until: datetime, reason: str) -> Artifa
 
 def oldest_overdue_seconds(tx: Tx) -> int:
     """How long what should have been gone first is late, 0 when nothing is: a copy past its last day, or an erasure
-    that has begun and not ended. Held ones do not count: they are kept on purpose."""
+    that has begun and not ended. Held and restricted ones do not count: they are kept on
+    purpose."""
     owners = tables.uploads
-    copies = select(_T.c.delete_at).where(text(tables.LIVE_ARTIFACT), _T.c.delete_at <= tx.now, ~held(_T.c.upload_id))
-    erasures = select(owners.c.state_at).where(text(tables.ERASING_UPLOAD), ~held(owners.c.id))
+    copies = select(_T.c.delete_at).where(text(tables.LIVE_ARTIFACT), _T.c.delete_at <= tx.now, ~kept(_T.c.upload_id))
+    erasures = select(owners.c.state_at).where(text(tables.ERASING_UPLOAD), ~kept(owners.c.id))
     since = [
         tx.conn.execute(copies.order_by(_T.c.delete_at).limit(1)).scalar_one_or_none(),
         tx.conn.execute(erasures.order_by(owners.c.state_at).limit(1)).scalar_one_or_none(),

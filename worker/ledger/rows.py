@@ -90,4 +90,6 @@ def to_hold(row: Row[Any]) -> Hold:
         placed_at=row.placed_at,
         review_at=row.review_at,
         released_at=row.released_at,
+        two_person=row.two_person,
+        release_asked=row.release_asked_by is not None,
     )

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Table, exists, select, text, update
+from sqlalchemy import ColumnElement, Row, Table, exists, select, text, update
 
-from worker.errors import Defect, HoldActive, NotFound, StateConflict
+from worker.errors import Defect, HoldActive, NotFound, Restricted, StateConflict
 from worker.ledger import events, tables
 from worker.ledger.database import Tx
 from worker.ledger.rows import to_artifact, to_upload
@@ -124,8 +124,8 @@ def move_artifact(
     events.lock(tx, upload_id)
     row = _row(tx, tables.artifacts, artifact_id, locked=True)
     was = _compare(row, allowed, fence)
-    if to is ArtifactState.ERASING and held(tx, upload_id):
-        raise HoldActive("a legal hold forbids erasing this upload; release it first")
+    if to is ArtifactState.ERASING:
+        permit_erasing(tx, upload_id)
     values = _values(columns, _ARTIFACT_COLUMNS) | {"state": to, "state_at": tx.now}
     if to in (ArtifactState.ERASING, ArtifactState.BLOCKED):
         values.setdefault("next_attempt_at", min(row.next_attempt_at, tx.now + LOOK_AGAIN))
@@ -144,10 +144,21 @@ def move_artifact(
     return to_artifact(moved)
 
 
-def held(tx: Tx, upload_id: str) -> bool:
-    """Whether any hold on this upload is active."""
-    query = select(exists().where(tables.holds.c.upload_id == upload_id, text(tables.ACTIVE_HOLD)))
-    return bool(tx.conn.execute(query).scalar_one())
+def permit_erasing(tx: Tx, upload_id: str) -> None:
+    """Raises `HoldActive`, or `Restricted`, while something keeps this upload."""
+    if _any(tx, tables.holds.c.upload_id == upload_id, tables.ACTIVE_HOLD):
+        raise HoldActive("a legal hold forbids erasing this upload; release it first")
+    if restricted(tx, upload_id):
+        raise Restricted("a restriction forbids erasing this upload; lift it first")
+
+
+def restricted(tx: Tx, upload_id: str) -> bool:
+    """Whether this upload is kept and neither shown nor processed (GDPR Art. 18)."""
+    return _any(tx, tables.restrictions.c.upload_id == upload_id, tables.ACTIVE_RESTRICTION)
+
+
+def _any(tx: Tx, of: ColumnElement[bool], condition: str) -> bool:
+    return bool(tx.conn.execute(select(exists().where(of, text(condition)))).scalar_one())
 
 
 def _live_artifacts(tx: Tx, upload_id: str) -> bool:

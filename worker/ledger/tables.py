@@ -39,6 +39,7 @@ LEASED_JOB = "leases.state = 'leased'"
 DEAD_JOB = "leases.state = 'dead'"
 DONE_JOB = "leases.state = 'done'"
 ACTIVE_HOLD = "holds.released_at IS NULL"
+ACTIVE_RESTRICTION = "restrictions.lifted_at IS NULL"
 OPEN_REQUEST = "requests.state = 'open'"
 
 
@@ -190,8 +191,22 @@ holds = Table(
     Column("authority", String(200), nullable=False),
     Column("placed_at", Instant, nullable=False),
     Column("review_at", Instant),
+    Column("two_person", Boolean(create_constraint=False), nullable=False),
+    # A keyed hash of who asked first: only whether the second is another person is ever asked of it.
+    Column("release_asked_by", String(64)),
     Column("released_at", Instant),
     partial("holds_active", "upload_id", "case_ref", where=ACTIVE_HOLD, unique=True),
+)
+
+restrictions = Table(
+    "restrictions",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("upload_id", String(36), ForeignKey("uploads.id"), nullable=False),
+    Column("reason", String(200), nullable=False),
+    Column("placed_at", Instant, nullable=False),
+    Column("lifted_at", Instant),
+    partial("restrictions_active", "upload_id", where=ACTIVE_RESTRICTION, unique=True),
 )
 
 requests = Table(

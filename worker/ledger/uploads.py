@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Result, Select, Table, and_, exists, func, literal_column, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Result,
+    Select,
+    Table,
+    and_,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from worker.errors import NotFound, StateConflict
@@ -140,8 +153,9 @@ def forget(tx: Tx, upload_id: str) -> None:
 
 
 def due(tx: Tx, limit: int) -> list[str]:
-    """Ids of uploads past their last day whose erasure has not begun, the longest overdue first; held ones are not."""
-    query = select(_T.c.id).where(text(tables.LIVE_UPLOAD), _T.c.delete_at <= tx.now, ~held(_T.c.id))
+    """Ids of uploads past their last day whose erasure has not begun, the longest overdue first; those that a hold or
+    a restriction keeps are not due."""
+    query = select(_T.c.id).where(text(tables.LIVE_UPLOAD), _T.c.delete_at <= tx.now, ~kept(_T.c.id))
     return _ids(tx, query.order_by(_T.c.delete_at).limit(limit))
 
 
@@ -151,9 +165,11 @@ def counts(tx: Tx) -> dict[str, int]:
     return {row.state: row.n for row in tx.conn.execute(query)}
 
 
-def held(upload_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """The condition: an active hold on the upload of that id."""
-    return exists().where(and_(tables.holds.c.upload_id == upload_id, text(tables.ACTIVE_HOLD)))
+def kept(upload_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """The condition: an active hold on the upload of that id, or a restriction."""
+    held = exists().where(and_(tables.holds.c.upload_id == upload_id, text(tables.ACTIVE_HOLD)))
+    of = tables.restrictions.c.upload_id == upload_id
+    return or_(held, exists().where(and_(of, text(tables.ACTIVE_RESTRICTION))))
 
 
 def _ids(tx: Tx, query: Select[Any]) -> list[str]:

@@ -52,6 +52,7 @@ def upgrade() -> None:
     _artifacts()
     _events()
     _holds()
+    _restrictions()
     _outbox()
     _receipts()
     _request_uploads()
@@ -250,6 +251,8 @@ def _holds() -> None:
         Column("authority", String(200), nullable=False),
         Column("placed_at", Instant(), nullable=False),
         Column("review_at", Instant(), nullable=True),
+        Column("two_person", Boolean(create_constraint=False), nullable=False),
+        Column("release_asked_by", String(64), nullable=True),
         Column("released_at", Instant(), nullable=True),
         ForeignKeyConstraint(
             ["upload_id"],
@@ -258,6 +261,23 @@ def _holds() -> None:
         PrimaryKeyConstraint("id"),
     )
     op.create_index("holds_active", "holds", ["upload_id", "case_ref"], unique=True, **_where("released_at IS NULL"))
+
+
+def _restrictions() -> None:
+    op.create_table(
+        "restrictions",
+        Column("id", String(36), nullable=False),
+        Column("upload_id", String(36), nullable=False),
+        Column("reason", String(200), nullable=False),
+        Column("placed_at", Instant(), nullable=False),
+        Column("lifted_at", Instant(), nullable=True),
+        ForeignKeyConstraint(
+            ["upload_id"],
+            ["uploads.id"],
+        ),
+        PrimaryKeyConstraint("id"),
+    )
+    op.create_index("restrictions_active", "restrictions", ["upload_id"], unique=True, **_where("lifted_at IS NULL"))
 
 
 def _outbox() -> None:

@@ -96,13 +96,53 @@ def test_publishing_takes_a_proof_and_stands_in_one_place() -> None:
     assert any(
         arg.arg == "proof" and ast.unparse(arg.annotation or ast.Name("")) == "Proof" for arg in publish.args.args
     )
-    makers = [
-        name_of(path)
+
+
+def test_a_proof_is_made_in_one_place_only() -> None:
+    """P2: elsewhere its name stands in annotations and imports; it is neither called, renamed, copied nor handed on."""
+    makers = set()
+    for path in FILES:
+        module = tree(path)
+        spoken = {id(node) for said in _annotations(module) for node in ast.walk(said)}
+        for node in ast.walk(module):
+            named = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+            if named == "Proof" and id(node) not in spoken:
+                makers.add(name_of(path))
+            if isinstance(node, ast.alias) and node.name == "Proof":
+                assert node.asname is None, name_of(path)
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("replace", "__new__", "__setattr__")):
+                assert "proof" not in ast.unparse(node).lower(), f"{name_of(path)}:{node.lineno}"
+    assert makers == {"worker/media/proving.py"}
+
+
+def _annotations(module: ast.Module) -> Iterator[ast.expr]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns is not None:
+            yield node.returns
+        if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
+            yield node.annotation
+
+
+def test_bytes_reach_a_location_by_two_doors_and_one_of_them_wants_a_proof() -> None:
+    """P1, P2: `Shelf._put` alone writes to a backend; `quarantine` calls it for originals, `publish` for all else."""
+    puts = {
+        (name_of(path), function.name)
         for path in FILES
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rsplit(".", 1)[-1] == "Proof"
-    ]
-    assert set(makers) == {"worker/media/proving.py"}
+        if not name_of(path).startswith("storage_backends/")
+        for function in functions(tree(path))
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(".put") and "outbox" not in ast.unparse(call)
+    }
+    assert puts == {("worker/shelf.py", "_put")}
+    doors = {
+        function.name: ast.unparse(call)
+        for function in functions(tree(ROOT / "worker" / "shelf.py"))
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "self._put"
+    }
+    assert set(doors) == {"quarantine", "publish"}
+    assert "ArtifactKind.ORIGINAL" in doors["quarantine"]
+    assert "sha256=proof.sha256" in doors["publish"]
 
 
 @pytest.mark.parametrize("path", [*FILES, *TESTS], ids=name_of)

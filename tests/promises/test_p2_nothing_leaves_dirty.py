@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -78,6 +79,24 @@ def test_a_proof_is_for_exactly_these_bytes(house: House) -> None:
     # And a proof for another type is none
     with pytest.raises(Defect):
         house.shelf.publish(planned, body, Proof(sha256=proof.sha256, media_type="image/png", reader="x"))
+
+
+def test_a_file_that_changes_after_its_proof_is_not_published(house: House, tmp_path: Path) -> None:
+    """A film lies in scratch between its proof and its publishing."""
+    made = tmp_path / "made"
+    made.write_bytes(clean_jpeg(house))
+    proof = prove(house.jail, made, "image/jpeg")
+    upload = houses.receive(house, samples.png())
+    planned = house.shelf.plan(upload, ArtifactKind.RENDITION, "share", media_type="image/jpeg")
+
+    made.write_bytes(made.read_bytes()[:-2] + b"\0\xff\xd9")
+    with pytest.raises(Defect) as defect:
+        house.shelf.publish(planned, made, proof)
+
+    assert defect.value.code == "proof_mismatch"
+    path = house.shelf.path(planned)
+    assert path is not None
+    assert not path.exists()
 
 
 def test_an_original_is_never_published(house: House) -> None:

@@ -93,6 +93,38 @@ def samples(film: bytes, track: int) -> list[tuple[int, int]]:
     return found
 
 
+def resampled(film: bytes, track: int, change: Callable[[int, bytes], bytes]) -> bytes:
+    """The film with other samples in one track, of any length: `change` gets each one's number and bytes. The samples'
+    box is written anew, chunk by chunk in the order they lay in."""
+    tree = parse(film)
+    base = "moov/trak.{}/mdia/minf/stbl/"
+    tracks = [each for each in _found(tree, "moov").inside or [] if each.kind == b"trak"]
+    chunks: list[tuple[int, int, list[bytes]]] = []
+    for number in range(len(tracks)):
+        sizes = []
+        for index, (begin, size) in enumerate(samples(film, number)):
+            body = film[begin : begin + size]
+            new = change(index, body) if number == track else body
+            sizes.append(len(new))
+            chunks.append((begin, number, [new]))
+        stsz = _found(tree, base.format(number) + "stsz")
+        stsz.payload = stsz.payload[:4] + struct.pack(f">2I{len(sizes)}I", 0, len(sizes), *sizes)
+    offsets: dict[int, list[int]] = {}
+    places = {number: set(_numbers(payload(film, base.format(number) + "stco")[8:])) for number in range(len(tracks))}
+    media, body = _found(tree, "mdat"), b""
+    media.payload = b""
+    begin_of = _begin(b"".join(map(bytes, tree))) + 8
+    for begin, number, (new,) in sorted(chunks):
+        if begin in places[number]:
+            offsets.setdefault(number, []).append(begin_of + len(body))
+        body += new
+    media.payload = body
+    for number, each in offsets.items():
+        stco = _found(tree, base.format(number) + "stco")
+        stco.payload = stco.payload[:8] + struct.pack(f">{len(each)}I", *each)
+    return b"".join(map(bytes, tree))
+
+
 def at_sample(film: bytes, track: int, number: int, change: Change) -> bytes:
     """The film with other bytes, as many, in one sample."""
     begin, size = samples(film, track)[number]

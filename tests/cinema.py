@@ -21,10 +21,10 @@ LIMITS = MediaLimits()
 
 
 class Cinema:
-    """Every render has a room of its own below `folder`."""
+    """Every render has a room of its own below `folder`; `jail` is one to share."""
 
-    def __init__(self, folder: Path) -> None:
-        self.jail = Jail()
+    def __init__(self, folder: Path, jail: Jail | None = None) -> None:
+        self.jail = jail or Jail()
         self.folder = folder
         self._numbers = itertools.count()
 

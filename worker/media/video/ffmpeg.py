@@ -26,7 +26,7 @@ _THIN_ABOVE = 45
 # 3GP needs h263 and amrnb; AV1 decodes through libdav1d, and both its names are asked for; cameras write plain PCM.
 CODECS = (
     "h264,hevc,vp8,vp9,av1,libdav1d,mpeg4,h263,"
-    "aac,mp3,opus,libopus,vorbis,ac3,amrnb,amrwb,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be"
+    "aac,mp3,mp3float,opus,libopus,vorbis,ac3,amrnb,amrwb,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be"
 )
 # Streams beside the film: ffprobe gives up on the whole file where it may not open one of them.
 _BESIDE = "mov_text,subrip,srt,ass,ssa,webvtt,text,mjpeg,png,bmp"

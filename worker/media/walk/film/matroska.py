@@ -59,8 +59,11 @@ _CODECS = {
     b"A_MPEG/L3": "mp3",
 }
 _BESIDE = {0x11: "subtitles", 0x12: "subtitles", 0x20: "telemetry", 0x21: "telemetry", 3: "second_picture"}
-# Counted by the muxer itself, or needed to play.
-_PLAIN_TAGS = (b"DURATION", b"BPS", b"NUMBER_OF_", b"_STATISTICS_TAGS", b"ALPHA_MODE", b"STEREO_MODE")
+# Counted by the muxer itself, needed to play, or left over from another container's head.
+_PLAIN_TAGS: tuple[bytes, ...] = (
+    *(b"DURATION", b"BPS", b"NUMBER_OF_", b"_STATISTICS_TAGS", b"ALPHA_MODE", b"STEREO_MODE", b"ROTATE"),
+    *(b"MAJOR_BRAND", b"MINOR_VERSION", b"COMPATIBLE_BRANDS", b"VENDOR_ID"),
+)
 
 
 def walk(film: Film) -> None:

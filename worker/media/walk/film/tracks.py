@@ -32,6 +32,7 @@ _PLAIN = frozenset({b"pasp", b"btrt", b"fiel", b"gama", b"dvcC", b"dvvC", b"dvwC
 _PLAIN |= {b"esds", b"chan", b"frma", b"enda", b"sinf", b"dOps", b"dac3", b"dec3", b"dac4", b"vpcC", b"st3d", b"sv3d"}
 _PLAIN |= {b"mp4a", b"amve", b"alac", b"ctab", b"chrm", b"hvcE", b"lhvC", b"vexu", b"hfov", b"srat", b"\0\0\0\0"}
 _PIECE = 64 << 10
+_SIGNED_BYTES = 2048
 # The longest piece of film outside the edits that is an encoder's delay and no scene.
 _DELAY_S = 0.5
 
@@ -290,5 +291,7 @@ def _samples(film: Film, track: Track) -> None:
     last = max(0, track.samples - track.last_chunk)
     for place, number in dict(zip(track.chunks, (0, last), strict=False)).items():
         size = track.each or int.from_bytes(film.window.at(track.table + 4 * number, 4), "big")
+        # Encoders of sound sign in one of the first frames.
+        size = max(size, _SIGNED_BYTES) if track.codec == "aac" else size
         body = film.look(place, place + min(size, units.SAMPLE_BYTES))
         units.samples(film, track.codec, body, track.lengths)

@@ -15,7 +15,7 @@ from worker.errors import Unprocessable
 from worker.media import proof
 from worker.media.formats import Format, format_named, sniff
 from worker.media.image import render as workshop
-from worker.media.image.client import render_frame, render_image
+from worker.media.image.client import jail_limits, render_frame, render_image
 from worker.media.jail import Jail
 from worker.media.limits import MediaLimits
 from worker.media.proving import prove
@@ -57,8 +57,9 @@ class Darkroom:
         finally:
             path.unlink()
 
-    def prove(self, body: bytes, media_type: str) -> Proof:
-        return prove(self.jail, body, media_type)
+    def prove(self, body: bytes, media_type: str, *, rewritten: bool = False) -> Proof:
+        limits = jail_limits(LIMITS, threads=False) if rewritten else None
+        return prove(self.jail, body, media_type, rewritten_within=limits)
 
     def calls(self) -> int:
         """How many children the zygote has begun."""
@@ -94,10 +95,10 @@ def near(one: Any, other: Any, by: int = 12) -> bool:
     return all(abs(a - b) <= by for a, b in zip(one, other, strict=True))
 
 
-def clean(body: bytes, media_type: str, *, gain_map: bool = False) -> bool:
+def clean(body: bytes, media_type: str, *, gain_map: bool = False, rewritten: bool = False) -> bool:
     """The second reader's word, in this process: for bytes that only our own encoders and tests have made."""
     try:
-        proof.read(io.BytesIO(body), {"media_type": media_type, "gain_map": gain_map})
+        proof.read(io.BytesIO(body), {"media_type": media_type, "gain_map": gain_map, "rewritten": rewritten})
     except Unprocessable as refusal:
         if refusal.code != "not_proven":
             raise

@@ -70,6 +70,11 @@ CODES: dict[str, Code] = {entry.code: entry for entry in _LIST}
 
 # Why an extra rendition was left out of an upload that is ready all the same: code -> its one public line.
 LEFT_OUT: dict[str, str] = {
+    "format": "files of this format are not rewritten",
+    "colour_profile": "its colours need a profile that may not be kept",
+    "orientation": "it cannot be turned upright without loss",
+    "hidden_data": "it hides what cannot be taken out without loss",
+    "unusual_coding": "it is coded in a way that is not rewritten",
     "not_proven": "it could not be proven clean",
     "no_gain_map": "the file has no HDR gain map that can be kept",
 }

@@ -22,19 +22,27 @@ VIDEO_PROOF_S = 90.0
 _VIDEO = Limits(address_space=1024 * _MIB, cpu_s=60, wall_s=VIDEO_PROOF_S)
 
 
-def prove(jail: Jail, source: Path | bytes, media_type: str, *, gain_map: bool = False) -> Proof:
+def prove(
+    jail: Jail,
+    source: Path | bytes,
+    media_type: str,
+    *,
+    gain_map: bool = False,
+    rewritten_within: Limits | None = None,
+) -> Proof:
     """Let the second reader judge exactly these bytes: a picture with a gain map, or one without where it is not said.
 
-    Raises `Unprocessable` (`not_proven`) for any doubt whatever.
+    `rewritten_within`: it is a rewritten original (`worker.media.lossless`), as large as originals may be; its reader
+    has an allow-list of its own and needs these limits. Raises `Unprocessable` (`not_proven`) for any doubt whatever.
     """
     if media_type not in PUBLISHED:
         raise unprocessable("not_proven")
-    limits = _VIDEO if media_type.startswith("video/") else _PICTURE
+    limits = rewritten_within or (_VIDEO if media_type.startswith("video/") else _PICTURE)
+    args = {"media_type": media_type, "gain_map": gain_map, "rewritten": rewritten_within is not None}
     descriptor = _in_memory(source) if isinstance(source, bytes) else _opened(source)
     try:
         sha256 = _hashed(descriptor)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        args = {"media_type": media_type, "gain_map": gain_map}
         answer = jail.call("proof.read", descriptor, args, limits)
     except (Unprocessable, OSError):
         raise unprocessable("not_proven") from None

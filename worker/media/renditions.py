@@ -8,8 +8,13 @@ from typing import Literal
 
 from worker.model import ArtifactKind
 
-PUBLISHED: frozenset[str] = frozenset({"image/jpeg", "image/png", "image/webp", "image/avif", "video/mp4"})
+# GIF only as a rewritten original.
+PUBLISHED: frozenset[str] = frozenset(
+    {"image/jpeg", "image/png", "image/webp", "image/avif", "image/gif", "video/mp4"},
+)
 
+# No picture that is taken in has a longer side.
+WHOLE = 16_384
 LARGE = 2048
 SMALL = 320
 
@@ -20,7 +25,8 @@ class Rendition:
 
     `animated` keeps an animation (otherwise its first frame); `of` says which work makes it. A row that is not `on`
     is an extra: made only where the operator asks for it, and left out with a reason where a file does not allow it.
-    `gain_map`: an Ultra HDR JPEG, made only of a still with an HDR gain map and without alpha.
+    `gain_map`: an Ultra HDR JPEG, made only of a still with an HDR gain map and without alpha. `rewritten`: only the
+    container made anew, samples untouched, the type that of the file, one of `types`.
     """
 
     name: str
@@ -33,9 +39,29 @@ class Rendition:
     animated: bool = False
     on: bool = True
     gain_map: bool = False
+    rewritten: bool = False
+    types: frozenset[str] = frozenset()
+
+    @property
+    def permitted(self) -> frozenset[str]:
+        """The media types that it may have."""
+        return self.types or frozenset({self.media_type, self.with_alpha})
 
 
 RENDITIONS: tuple[Rendition, ...] = (
+    Rendition(
+        name="original_clean",
+        of="image",
+        kind=ArtifactKind.RENDITION,
+        fit=WHOLE,
+        media_type="",
+        with_alpha="",
+        quality=0,
+        animated=True,
+        on=False,
+        rewritten=True,
+        types=frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"}),
+    ),
     Rendition(
         name="display",
         of="image",
@@ -109,6 +135,8 @@ RENDITIONS: tuple[Rendition, ...] = (
 
 # The rows that the second reader lets have a gain map, and wants one in.
 GAIN_MAPS: frozenset[str] = frozenset(row.name for row in RENDITIONS if row.gain_map)
+# The rows that keep the samples of their original, for which the second reader has other lists.
+REWRITTEN: frozenset[str] = frozenset(row.name for row in RENDITIONS if row.rewritten)
 
 
 def renditions_of(

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.media.formats import Format, format_named
-from worker.media.image.client import render_image
+from worker.media.image.client import jail_limits, render_image
 from worker.media.jail import Jail
 from worker.media.limits import MediaLimits
 from worker.media.proving import prove
 from worker.media.rendered import Made, Proof, Rendered
-from worker.media.renditions import GAIN_MAPS
+from worker.media.renditions import GAIN_MAPS, REWRITTEN
 from worker.media.video.render import render_video
 
 
@@ -51,7 +51,13 @@ class Studio:
     def prove(self, made: Made) -> Proof:
         """The second reader's word for one rendition. Raises `Unprocessable` (`not_proven`)."""
         source = made.body if made.body is not None else _written(made)
-        return prove(self.jail, source, made.media_type, gain_map=made.name in GAIN_MAPS)
+        return prove(
+            self.jail,
+            source,
+            made.media_type,
+            gain_map=made.name in GAIN_MAPS,
+            rewritten_within=jail_limits(self.limits, threads=False) if made.name in REWRITTEN else None,
+        )
 
     def most_bytes(self, media_type: str) -> int:
         """The most bytes an original of this type may have."""

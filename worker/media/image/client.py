@@ -112,7 +112,7 @@ def _facts(said: dict[str, Any], fmt: Format, limits: MediaLimits) -> Facts:
 
 def _made(row: Rendition, entry: dict[str, Any], body: bytes, facts: Facts) -> Made:
     media_type = entry["media_type"]
-    if media_type not in PUBLISHED or media_type not in (row.media_type, row.with_alpha):
+    if media_type not in PUBLISHED or media_type not in row.permitted:
         raise ValueError("not a type of this rendition")
     width, height = _whole(entry["width"], most=row.fit), _whole(entry["height"], most=row.fit)
     if not 0 < width <= facts.width or not 0 < height <= facts.height or not body:

@@ -32,7 +32,8 @@ from worker.media.image.orientation import orientation, turned
 from worker.media.image.probe import judge, probe
 from worker.media.image.scale import fitted, shrink, smaller
 from worker.media.limits import MediaLimits
-from worker.media.renditions import Rendition, renditions_of
+from worker.media.lossless import Stored, rewritten
+from worker.media.renditions import SMALL, Rendition, renditions_of
 from worker.media.walk.found import Walked
 
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
@@ -55,7 +56,7 @@ class _Source:
 
     def frame(self) -> Image.Image:
         """The current frame, decoded, at the largest size asked for: colours brought over, upright, RGB or RGBA."""
-        size = fitted(self.canvas, max(row.fit for row in self.rows))
+        size = fitted(self.canvas, max((row.fit for row in self.rows), default=SMALL))
         with _decoding():
             if self.image.format in ("JPEG", "MPO"):
                 self.image.draft(None, size)
@@ -81,19 +82,22 @@ def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[d
     limits, fmt = MediaLimits.from_args(args["limits"]), format_named(str(args["format"]))
     work: Literal["image", "frame"] = "frame" if args.get("work") == "frame" else "image"
     names = tuple(args["names"]) if args.get("names") is not None else None
-    rows = renditions_of(work, names)
+    wanted = renditions_of(work, names)
     if stream is None:
         raise unprocessable("empty")
     data = stream if isinstance(stream, mmap.mmap) else stream.read(limits.image_bytes + 1)
     walked = probe(data, fmt, limits)
+    whole = data[:]
     # A film's frame comes from our own ffmpeg, in the colours of plain displays: what it writes beside them is the
     # camera curve of television, by which no player goes.
-    source = _opened(data[:], fmt, walked, rows, limits, plain=work == "frame", wide=args.get("wide") is True)
-    upright = source.upright
+    rows = [row for row in wanted if not row.rewritten]
+    source = _opened(whole, fmt, walked, rows, limits, plain=work == "frame", wide=args.get("wide") is True)
+    upright, stored = source.upright, Stored(mode=source.image.mode, profile=source.image.info.get("icc_profile"))
     judge(*upright, walked.frames, limits)
     animated = fmt.decoder in _ANIMATED and walked.frames > 1
-    wanted = not animated and any(row.gain_map for row in rows)
-    bright = sources.find(data, fmt, walked, limits) if wanted else None
+    bright = None
+    if not animated and any(row.gain_map for row in rows):
+        bright = sources.find(data, fmt, walked, limits)
     made, facts = _animation(source, walked) if animated else _still(source, bright)
     facts |= {
         "media_type": fmt.media_type,
@@ -101,8 +105,15 @@ def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[d
         "height": upright[1],
         "removed": metadata.removed(walked.carriers),
     }
-    names_made = {entry["name"] for entry, _ in made}
-    left_out = {row.name: "no_gain_map" for row in rows if row.gain_map and row.name not in names_made}
+    by_name = {entry["name"]: (entry, body) for entry, body in made}
+    left_out = {row.name: "no_gain_map" for row in rows if row.gain_map and row.name not in by_name}
+    for row in (row for row in wanted if row.rewritten):
+        copy = rewritten(whole, fmt, walked, source.orientation, stored)
+        if copy.body is None:
+            left_out[row.name] = copy.code
+        else:
+            by_name[row.name] = _entry(row, fmt.media_type, upright, copy.body, facts["duration_ms"])
+    made = [by_name[row.name] for row in wanted if row.name in by_name]
     header = {"facts": facts, "renditions": [entry for entry, _ in made], "left_out": left_out}
     return header, [body for _, body in made]
 

@@ -13,6 +13,9 @@ import pillow_heif
 import thumbhash
 from PIL import Image, ImageCms, ImageOps, ImageSequence, features
 
+from worker.media.lossless import turbojpeg
+from worker.media.proof.rewritten import entropy
+
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _SIDE = 16
@@ -33,6 +36,8 @@ def warm() -> None:
     ImageOps.exif_transpose(picture)
     thumbhash.rgba_to_thumb_hash(_SIDE, _SIDE, list(picture.convert("RGBA").tobytes()))
     base64.b64encode(b"warm")
+    turbojpeg.load()
+    entropy.load()
 
 
 def _round_trip(picture: Image.Image, name: str) -> None:

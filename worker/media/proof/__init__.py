@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from worker.errors import Unprocessable
-from worker.media.proof import gainmap, jpeg, mp4, png, webp
+from worker.media.proof import gainmap, jpeg, mp4, png, rewritten, webp
 from worker.media.proof.doubt import Doubt
 
 READER = "proof-1"
@@ -28,10 +28,15 @@ _WITH_GAIN_MAP: dict[str, Callable[[bytes], None]] = {"image/jpeg": gainmap.chec
 
 
 def read(stream: BinaryIO | None, args: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """`args`: media_type, and gain_map where the file must have one and else may not. Returns {"clean": true, "reader",
-    "sha256", "bytes"}; else raises `Unprocessable` (`not_proven`): a type without a reader is not proven either."""
+    """`args`: media_type; gain_map where the file must have one and else may not; rewritten where it is an original of
+    which only the container was made anew.
+
+    Returns {"clean": true, "reader", "sha256", "bytes"}; else raises `Unprocessable` (`not_proven`): a type without a
+    reader is not proven either.
+    """
     try:
         readers = _WITH_GAIN_MAP if args.get("gain_map") is True else _PICTURES
+        readers = rewritten.READERS if args.get("rewritten") is True else readers
         size, sha256 = _judge(stream, str(args.get("media_type")), readers)
     except Doubt:
         raise Unprocessable("not proven", code="not_proven") from None

@@ -124,8 +124,9 @@ def _annotations(module: ast.Module) -> Iterator[ast.expr]:
             yield node.annotation
 
 
-def test_bytes_reach_a_location_by_two_doors_and_one_of_them_wants_a_proof() -> None:
-    """P1, P2: `Shelf._put` alone writes to a backend; `quarantine` calls it for originals, `publish` for all else."""
+def test_bytes_reach_a_location_by_few_doors_and_the_public_one_wants_a_proof() -> None:
+    """P1, P2: `Shelf._put` alone writes to a backend: for originals and evidence, which nobody is shown, and for
+    `publish`."""
     puts = {
         (name_of(path), function.name)
         for path in FILES
@@ -141,8 +142,9 @@ def test_bytes_reach_a_location_by_two_doors_and_one_of_them_wants_a_proof() -> 
         for call in ast.walk(function)
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "self._put"
     }
-    assert set(doors) == {"quarantine", "publish"}
+    assert set(doors) == {"quarantine", "preserve", "publish"}
     assert "ArtifactKind.ORIGINAL" in doors["quarantine"]
+    assert "ArtifactKind.EVIDENCE" in doors["preserve"]
     assert "sha256=proof.sha256" in doors["publish"]
 
 

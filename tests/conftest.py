@@ -23,6 +23,7 @@ _TEMPLATE = "mayfly_template"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--contact-sheet", metavar="OUT.png", help="where to keep pictures before and after, to look at")
     parser.addoption("--whole-corpus", action="store_true", help="run every file of the shared collections")
 
 

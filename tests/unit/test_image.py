@@ -306,3 +306,14 @@ def test_a_type_other_than_the_promised_is_refused(darkroom: Darkroom) -> None:
         darkroom.render(samples.photo(), "png")
 
     assert refusal.value.code == "type_mismatch"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_packet_in_any_encoding_is_read_inside_the_walls(darkroom: Darkroom, encoding: str) -> None:
+    """A locked child cannot load the module of an encoding: it was the end of every photo with such a packet."""
+    packet = samples.xmp().decode().encode(encoding)
+    data = pieces.with_segments(samples.grey_jpeg(), pieces.segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet))
+
+    rendered = darkroom.render(data)
+
+    assert rendered.facts.removed["location"] >= 1

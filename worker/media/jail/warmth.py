@@ -19,6 +19,8 @@ from worker.media.proof.rewritten import entropy
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _SIDE = 16
+# Each is a module of its own, read when it is first used: those in which packets of XMP are written.
+_ENCODINGS = ("latin-1", "utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 
 
 def warm() -> None:
@@ -36,6 +38,8 @@ def warm() -> None:
     ImageOps.exif_transpose(picture)
     thumbhash.rgba_to_thumb_hash(_SIDE, _SIDE, list(picture.convert("RGBA").tobytes()))
     base64.b64encode(b"warm")
+    for encoding in _ENCODINGS:
+        bytes(4).decode(encoding)
     turbojpeg.load()
     entropy.load()
 

@@ -101,5 +101,5 @@ def _decoded(header: Header, control: bytes | None, packed: bytes) -> Image.Imag
 
 def _encoded(image: Image.Image) -> bytes:
     body = io.BytesIO()
-    Image.frombytes(image.mode, image.size, image.tobytes()).save(body, "PNG", compress_level=6, bits=8)
+    Image.frombytes(image.mode, image.size, image.tobytes()).save(body, "PNG", compress_level=4, bits=8)
     return samples_of(body.getvalue())

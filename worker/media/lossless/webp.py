@@ -110,7 +110,7 @@ def _bare(body: bytes) -> bytes:
 def coded(image: Image.Image) -> bytes:
     """A lossless bitstream of these samples."""
     made = io.BytesIO()
-    image.save(made, "WEBP", lossless=True, exact=True, quality=60, method=3)
+    image.save(made, "WEBP", lossless=True, exact=True, quality=20, method=1)
     ((_kind, body),) = _picture(list(_chunks(made.getvalue()[12:])))
     return body
 

@@ -173,6 +173,14 @@ def _tiff_strips(size: int) -> bytes:
     return (b"II*\0" + struct.pack("<I", 8) + directory).ljust(100, b"\0") + bytes(8 * count)
 
 
+def _bmp_gap(size: int) -> bytes:
+    """Zeros between the header and the pixels."""
+    body = bytearray(samples.bmp((16, 16)))
+    at = int.from_bytes(body[10:14], "little")
+    struct.pack_into("<I", body, 10, at + size)
+    return bytes(body[:at]) + bytes(size) + bytes(body[at:])
+
+
 def _codes(*codes: str) -> frozenset[str]:
     return frozenset(codes)
 
@@ -224,6 +232,13 @@ PICTURES: dict[str, Flood] = {
     "avif-profiles": (lambda size: _properties(size, b"colr"), _TAKEN),
     "avif-auxiliaries": (lambda size: _properties(size, b"auxC"), _TAKEN),
     "avif-tail": (lambda size: _heif(after=pieces.box(b"mdat", b"x") + bytes(size)), _codes("corrupt", "")),
+    "avif-free": (lambda size: _heif(after=pieces.box(b"free", bytes(size))), _codes("corrupt", "")),
+    "avif-loose": (lambda size: _heif(after=pieces.box(b"mdat", bytes(size))), _TAKEN),
+    "avif-handler": (lambda size: _heif(_full(b"hdlr", bytes(size))), _TAKEN),
+    "avif-boxes-loose": (lambda size: _heif(after=pieces.box(b"mdat", b"x" * (size // 9_000)) * 8_900), _TAKEN),
+    "bmp-gap": (_bmp_gap, _TAKEN),
+    "tiff-gap": (lambda size: bombs.tiff_of_pages(1) + bytes(size), _TAKEN),
+    "tiff-many-strips": (lambda size: _tiff_strips(min(size, 8 * 39_000)), _TAKEN),
     "tiff-entries": (_tiff_entries, _codes("limits:tags")),
     "tiff-overlapping": (_tiff_overlapping, _codes("limits:tags")),
     "tiff-strips": (_tiff_strips, _codes("limits:chunks")),

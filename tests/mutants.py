@@ -235,7 +235,9 @@ def _film_of(parts: list[Part]) -> bytes:
     # A table that stands there twice is one object, and is moved once.
     for table in {id(each): each for each in _all(parts, b"stco")}.values() if moved else ():
         count = max(0, len(table.payload) - 8) // 4
-        offsets = [(each + moved) & 0xFFFFFFFF for each in struct.unpack_from(f">{count}I", table.payload, 8)]
+        offsets = [
+            (each + moved) & 0xFFFFFFFF for each in struct.unpack(f">{count}I", table.payload[8 : 8 + 4 * count])
+        ]
         table.payload = table.payload[:8] + struct.pack(f">{count}I", *offsets) + table.payload[8 + 4 * count :]
     return _boxes_of(parts)
 

@@ -26,7 +26,7 @@ class MediaLimits:
     segments: int = 5_000
     scans: int = 100
     chunks: int = 10_000
-    strips: int = 65_536
+    strips: int = 40_000
     text_bytes: int = 8_000_000
     pages: int = 100
     tags: int = 10_000

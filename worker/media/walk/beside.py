@@ -36,7 +36,7 @@ def of_box(data: Data, box: Box, items: Items, walked: Walked) -> None:
     elif box.kind in (b"free", b"skip"):
         if speaks(data, box.begin, box.end):
             walked.add("hidden_data")
-    elif box.kind == b"hdlr" and bytes(body[24:]).strip(b"\0"):
+    elif box.kind == b"hdlr" and speaks(data, box.begin + 24, box.end):
         walked.add("software")
     elif box.kind in _TIMED and bytes(body[4:20] if data[box.begin] == 1 else body[4:12]).strip(b"\0"):
         walked.add("timestamps")
@@ -131,12 +131,13 @@ def _loose(data: Data, items: Items, begin: int, end: int) -> bool:
     spans = []
     for method, places in items.extents.values():
         if method == 0:
-            spans += [(at - begin, (at + size if size else end) - begin) for at, size in places]
-    return uncovered(memoryview(data)[begin:end], [(max(at, 0), to) for at, to in spans if to > 0])
+            spans += [(at, at + size if size else end) for at, size in places]
+    return uncovered(data, spans, begin=begin, end=end)
 
 
 def _auxiliary(body: bytes) -> str:
     """Alpha is part of the picture; anything else is a second picture of some kind."""
+    body = body[:_LABEL]
     if b"alpha" in body or b":auxid:1\0" in body:
         return ""
     if b"depth" in body or b"disparity" in body or b":auxid:2\0" in body:

@@ -15,7 +15,8 @@ LOOK_BYTES = 4 << 20
 LOOK_BYTES_ALL = 8 << 20
 # Writers pad, and leave small holes where a value was rewritten; a hiding place among directories is larger.
 GAP = 16
-_WINDOW = 1 << 16
+_WINDOW = 1 << 18
+_ZEROS = bytes(_WINDOW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class Walked:
         self.carriers.append(Carrier(form=form, data=kept))
 
 
-def passed(data: Data, begin: int, end: int) -> None:
+def passed(data: Data | memoryview, begin: int, end: int) -> None:
     """Give back the memory of a mapped file between two places that lie behind the walker."""
     if isinstance(data, mmap.mmap):
         first = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
@@ -61,17 +62,24 @@ def passed(data: Data, begin: int, end: int) -> None:
 
 def speaks(data: Data | memoryview, begin: int, end: int, *, least: int = 1) -> bool:
     """Whether there is anything but zeros between two places, `least` bytes of it near each other."""
-    for at in range(begin, min(end, len(data)), _WINDOW):
-        if len(bytes(data[at : min(end, at + _WINDOW)]).strip(b"\0")) >= least:
+    end = min(end, len(data))
+    for at in range(begin, end, _WINDOW):
+        after = min(end, at + _WINDOW)
+        window = bytes(data[at:after])
+        # Compared as a whole first: that is thirty times as fast as to look for the first byte that is none.
+        if window != _ZEROS[: after - at] and len(window.strip(b"\0")) >= least:
             return True
+        passed(data, at, after)
     return False
 
 
-def uncovered(data: Data | memoryview, spans: Iterable[tuple[int, int]], *, least: int = 1) -> bool:
-    """Whether bytes other than zero lie where no span (begin, end) does, `least` of them in one place."""
-    at = 0
-    for begin, end in sorted(spans):
-        if begin > at and speaks(data, at, begin, least=least):
+def uncovered(
+    data: Data | memoryview, spans: Iterable[tuple[int, int]], *, begin: int = 0, end: int | None = None, least: int = 1
+) -> bool:
+    """Whether bytes other than zero lie where no span (from, to) does, `least` of them in one place."""
+    at, end = begin, len(data) if end is None else end
+    for since, until in sorted(spans):
+        if since > at and speaks(data, at, min(since, end), least=least):
             return True
-        at = max(at, end)
-    return speaks(data, at, len(data), least=least)
+        at = max(at, until)
+    return speaks(data, at, end, least=least)

@@ -56,7 +56,7 @@ def _loose(data: Data, order: str, walked: Walked, limits: MediaLimits) -> None:
     """Bytes that no directory, value or strip owns: behind all of them, or between."""
     spans = sorted(_spans(data, order, limits))
     end = max(end for _, end in spans)
-    if uncovered(memoryview(data)[:end], spans, least=GAP):
+    if uncovered(data, spans, end=min(end, len(data)), least=GAP):
         walked.add("hidden_data")
     if speaks(data, end, len(data)):
         walked.add("trailing", memoryview(data)[end:])

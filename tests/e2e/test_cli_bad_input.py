@@ -308,6 +308,7 @@ def test_doctor_finds_what_is_away_and_goes_on(tmp_path: Path) -> None:
     assert {check["name"]: check["code"] for check in ran.document["checks"]} == {
         "jail": None,
         "ffmpeg": None,
+        "second reader": None,
         "broker": "broker_unreachable",
         "home and ledger": "ledger_unavailable",
         "strip and erase": "not_tried",

@@ -23,6 +23,7 @@ from worker.cli.house import opened, wait_until, working
 from worker.cli.terminal import DONE, NARROW, REFUSED, Terminal, counted
 from worker.errors import MayflyError, Refused, Unavailable
 from worker.ledger import artifacts, uploads
+from worker.media import proving
 from worker.media.jail import Jail, Limits
 from worker.model import ArtifactState, NewUpload, Purpose, new_id
 from worker.privacy.subject import subject_key
@@ -85,12 +86,13 @@ def _checks(settings: Settings) -> Iterator[Check]:
     with contextlib.closing(jail):
         yield (walls := _checked("jail", lambda: _jail(jail, settings)))
         yield _checked("ffmpeg", lambda: _ffmpeg(jail))
+        yield (reader := _checked("second reader", lambda: proving.look(jail)))
     yield (bell := _checked("broker", lambda: broker.look(settings)))
     try:
         with opened(settings=settings) as house:
             yield _checked("ledger", lambda: _ledger(house))
             yield from _storage(house)
-            missing = next((check for check in (walls, bell) if not check.ok), None)
+            missing = next((check for check in (walls, reader, bell) if not check.ok), None)
             if missing:
                 yield _untried(missing.name)
             else:

@@ -132,14 +132,12 @@ class Process:
 
     def _prove(self, rendered: Rendered) -> tuple[Rendered, dict[str, Proof]]:
         """The second reader's word for every copy. An extra that it doubts is left out; any other is a refusal."""
-        proofs, left_out = {}, dict(rendered.left_out)
+        proofs, left_out = self.studio.prove_all(rendered.made), dict(rendered.left_out)
         for made in rendered.made:
-            try:
-                proofs[made.name] = self.studio.prove(made)
-            except Unprocessable as doubt:
+            if made.name not in proofs:
                 if made.name not in self.studio.renditions_on:
-                    raise
-                left_out[made.name] = doubt.code
+                    raise unprocessable("not_proven")
+                left_out[made.name] = "not_proven"
         proven = tuple(made for made in rendered.made if made.name in proofs)
         return replace(rendered, made=proven, left_out=left_out), proofs
 

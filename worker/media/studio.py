@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.errors import Unprocessable
 from worker.media.formats import Format, format_named
 from worker.media.image.client import jail_limits, render_image
 from worker.media.jail import Jail
 from worker.media.limits import MediaLimits
-from worker.media.proving import prove
+from worker.media.proving import Picture, prove, prove_pictures
 from worker.media.rendered import Made, Proof, Rendered
 from worker.media.renditions import GAIN_MAPS, REWRITTEN
 from worker.media.video.render import render_video
@@ -49,7 +51,7 @@ class Studio:
         )
 
     def prove(self, made: Made) -> Proof:
-        """The second reader's word for one rendition. Raises `Unprocessable` (`not_proven`)."""
+        """The second reader's word for one rendition. Raises `Unprocessable` (`not_proven`), `Unavailable`."""
         source = made.body if made.body is not None else _written(made)
         return prove(
             self.jail,
@@ -58,6 +60,24 @@ class Studio:
             gain_map=made.name in GAIN_MAPS,
             rewritten_within=jail_limits(self.limits, threads=False) if made.name in REWRITTEN else None,
         )
+
+    def prove_all(self, made: Sequence[Made]) -> dict[str, Proof]:
+        """The same for the renditions of one upload, by name; one that is doubted lacks.
+
+        One child judges all pictures but a rewritten original, which needs more room and another reader.
+        """
+        pictures = {
+            each.name: Picture(body=each.body, media_type=each.media_type, gain_map=each.name in GAIN_MAPS)
+            for each in made
+            if each.body is not None and each.name not in REWRITTEN
+        }
+        judged = dict(zip(pictures, prove_pictures(self.jail, list(pictures.values())), strict=True))
+        proofs = {name: proof for name, proof in judged.items() if proof is not None}
+        for each in made:
+            if each.name not in pictures:
+                with contextlib.suppress(Unprocessable):
+                    proofs[each.name] = self.prove(each)
+        return proofs
 
     def most_bytes(self, media_type: str) -> int:
         """The most bytes an original of this type may have."""

@@ -12,4 +12,5 @@ VERBS: dict[str, str] = {
     "image.render": "worker.media.image.render:render",
     "video.look": "worker.media.video.prewalk:look",
     "proof.read": "worker.media.proof:read",
+    "proof.libraries": "worker.media.proof:libraries",
 }

@@ -13,8 +13,8 @@ import pillow_heif
 import thumbhash
 from PIL import Image, ImageCms, ImageOps, ImageSequence, features
 
+from worker.media import proof
 from worker.media.lossless import turbojpeg
-from worker.media.proof.rewritten import entropy
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
@@ -41,7 +41,7 @@ def warm() -> None:
     for encoding in _ENCODINGS:
         bytes(4).decode(encoding)
     turbojpeg.load()
-    entropy.load()
+    proof.warm()
 
 
 def _round_trip(picture: Image.Image, name: str) -> None:

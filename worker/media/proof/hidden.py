@@ -1,0 +1,58 @@
+"""Whether there is colour where nothing can be seen: what somebody erased must be gone, not only be transparent."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageChops
+
+from worker.media.proof.doubt import need
+from worker.media.proof.native.libwebp import Planes
+
+# A cell is 4 pixels wide. A lossy block's colour bleeds into its neighbours; as far from anything visible as this,
+# ours is black but for two levels (measured), so more than five are somebody's.
+_CELL, _CELLS, _LEVELS = 4, 4, 5
+_BLACK, _GREY = 16, 128  # luma and chroma of black
+
+
+def exactly(image: Image.Image) -> None:
+    """Raises `Doubt` for any colour under alpha 0 of an RGBA picture."""
+    clear = image.getchannel("A").point([255] + [0] * 255)
+    if clear.getbbox() is None:
+        return
+    # Of every band, how often each level comes under the mask; level 0 is what may be there.
+    counts = image.histogram(clear)
+    need(not any(any(counts[at + 1 : at + 256]) for at in (0, 256, 512)), "colour under transparency")
+
+
+def lossy(planes: Planes) -> None:
+    """Raises `Doubt` for colour under alpha 0 that no block's edge explains."""
+    width, height = planes.size
+    half = (width + 1) // 2, (height + 1) // 2
+    sizes = (planes.size, half, half, planes.size)
+    *colours, alpha = (_plane(part, size) for part, size in zip(planes.parts, sizes, strict=True))
+    lowest, _highest = alpha.getextrema()
+    if lowest:
+        return
+    clear = _well_inside(alpha.point([255] + [0] * 255))
+    for plane, scale, level in zip(colours, (_CELL, _CELL // 2, _CELL // 2), (_BLACK, _GREY, _GREY), strict=True):
+        # A cell's mean is above 0 when a single sample of it is set.
+        coloured = plane.point([0 if abs(value - level) <= _LEVELS else 255 for value in range(256)]).reduce(scale)
+        need(ImageChops.multiply(coloured, clear).getbbox() is None, "colour under transparency")
+
+
+def _plane(samples: bytearray, size: tuple[int, int]) -> Image.Image:
+    return Image.frombuffer("L", size, samples, "raw", "L", 0, 1)
+
+
+def _well_inside(clear: Image.Image) -> Image.Image:
+    """The cells with nothing visible for `_CELLS` around. Doubling steps: the cost does not grow with its square."""
+    cells = clear.reduce(_CELL).point([0] * 255 + [255])
+    # Beyond the border nothing can be seen either; the offsets below wrap around within this margin only.
+    wide = Image.new("L", (cells.width + 2 * _CELLS, cells.height + 2 * _CELLS), 255)
+    wide.paste(cells, (_CELLS, _CELLS))
+    span = 1
+    while span < 2 * _CELLS + 1:
+        step = min(span, 2 * _CELLS + 1 - span)
+        wide = ImageChops.darker(wide, ImageChops.offset(wide, -step, 0))
+        wide = ImageChops.darker(wide, ImageChops.offset(wide, 0, -step))
+        span += step
+    return wide.crop((0, 0, *cells.size))

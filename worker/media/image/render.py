@@ -22,7 +22,7 @@ from worker.media.codes import unprocessable
 from worker.media.colours import declared
 from worker.media.colours.convert import Converter
 from worker.media.formats import Format, format_named
-from worker.media.image import colour, metadata
+from worker.media.image import colour, hidden, metadata
 from worker.media.image.encode import Reel, encoded
 from worker.media.image.fingerprint import placeholder
 from worker.media.image.gainmap import sources
@@ -36,6 +36,8 @@ from worker.media.lossless import Stored, rewritten
 from worker.media.renditions import SMALL, Rendition, renditions_of
 from worker.media.walk.found import Walked
 
+# Formats that keep every sample as it was, what lies under alpha 0 as well.
+_AS_STORED = frozenset({"PNG", "TIFF"})
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 
 
@@ -98,7 +100,9 @@ def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[d
     bright = None
     if not animated and any(row.gain_map for row in rows):
         bright = sources.find(data, fmt, walked, limits)
-    made, facts = _animation(source, walked) if animated else _still(source, bright)
+    made, facts = _animation(source, walked) if animated else _still(source, bright, walked)
+    if fmt.decoder == "PNG" and hidden.behind_samples(data):
+        walked.add("hidden_data")
     facts |= {
         "media_type": fmt.media_type,
         "width": upright[0],
@@ -150,8 +154,12 @@ def _guard(limits: MediaLimits) -> None:
     pillow_heif.options.AUX_IMAGES = False
 
 
-def _still(source: _Source, bright: GainMap | None) -> tuple[list[tuple[dict[str, Any], bytes]], dict[str, Any]]:
+def _still(
+    source: _Source, bright: GainMap | None, walked: Walked
+) -> tuple[list[tuple[dict[str, Any], bytes]], dict[str, Any]]:
     frame = source.frame()
+    if source.fmt.decoder in _AS_STORED and hidden.under_alpha(source.image):
+        walked.add("hidden_data")
     source.image.close()
     made = [_copy(frame, source, row) for row in source.rows if not row.gain_map]
     if bright is not None and frame.mode == "RGB":

@@ -50,7 +50,10 @@ def _chunks(data: Data, at: int, end: int, limits: MediaLimits, walked: Walked) 
                 _size(kind, body, walked)
             else:
                 walked.add(_FORMS.get(kind, "unknown_block"), body[6:] if bytes(body[:6]) == b"Exif\0\0" else body)
-            at += 8 + size + (size & 1)
+            end_of = at + 8 + size
+            if size & 1 and end_of < end and data[end_of]:
+                walked.add("hidden_data")
+            at = end_of + (size & 1)
     return count
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from worker.media.codes import unprocessable
 from worker.media.limits import MediaLimits
@@ -30,8 +30,7 @@ _CONTAINERS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Box:
+class Box(NamedTuple):
     """`path` is the kinds from the top, `begin` and `end` bound the payload in the file."""
 
     path: tuple[bytes, ...]

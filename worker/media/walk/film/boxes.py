@@ -10,6 +10,8 @@ from worker.media.limits import MediaLimits
 from worker.media.walk.boxes import Box
 from worker.media.walk.film.window import Window
 
+_HEADER = struct.Struct(">I4s")
+
 
 class Boxes:
     """One file's boxes, all of them counted together. `holders` are those that hold nothing but boxes."""
@@ -53,7 +55,7 @@ class Boxes:
         if self._count > self._limits.boxes or len(path) >= self._limits.box_depth:
             raise unprocessable("limits:boxes")
         head = self.window.at(at, 16)
-        size, kind = struct.unpack_from(">I4s", head)
+        size, kind = _HEADER.unpack_from(head)
         begin = at + 8
         if size == 1:
             if len(head) < 16 or at + 16 > end:
@@ -66,4 +68,4 @@ class Boxes:
             raise unprocessable("corrupt")
         if size > end - at:
             raise unprocessable("truncated")
-        return Box(path=(*path, kind), begin=begin, end=at + size)
+        return Box((*path, kind), begin, at + size)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from worker.media.codes import unprocessable
 from worker.media.walk.film.window import Window
 
 
-@dataclass(frozen=True, kw_only=True)
-class Element:
+class Element(NamedTuple):
     """`begin` and `end` bound the payload in the file; `end` is None for an element of unknown size."""
 
     id: int
     begin: int
     end: int | None
+
+
+# Bytes of a number by its first byte: the zeros before the first set bit, and one; 0 where none is set.
+_LENGTHS = bytes((0, *(9 - first.bit_length() for first in range(1, 256))))
 
 
 class Elements:
@@ -30,21 +33,27 @@ class Elements:
         self._left -= 1
         if self._left < 0:
             raise unprocessable("limits:boxes")
-        head = self.window.at(at, 12)[: end - at]
-        wide = _length(head)
-        if not 1 <= wide <= 4 or len(head) <= wide:
-            raise unprocessable("corrupt" if wide == 0 or wide > 4 else "truncated")
-        size, long = head[wide:], _length(head[wide:])
-        if long == 0 or len(size) < long:
-            raise unprocessable("corrupt" if long == 0 else "truncated")
-        value = int.from_bytes(size[:long], "big") & (1 << 7 * long) - 1
+        head = self.window.at(at, 12)
+        if at + len(head) > end:
+            head = head[: end - at]
+        wide = _LENGTHS[head[0]]
+        if not 1 <= wide <= 4:
+            raise unprocessable("corrupt")
+        if len(head) <= wide:
+            raise unprocessable("truncated")
+        long = _LENGTHS[head[wide]]
+        if not long:
+            raise unprocessable("corrupt")
         begin = at + wide + long
-        number = int.from_bytes(head[:wide], "big")
-        if value == (1 << 7 * long) - 1:
-            return Element(id=number, begin=begin, end=None)
+        if len(head) < wide + long:
+            raise unprocessable("truncated")
+        value, most = int.from_bytes(head[wide : wide + long], "big"), (1 << 7 * long) - 1
+        number, value = int.from_bytes(head[:wide], "big"), value & most
+        if value == most:
+            return Element(number, begin, None)
         if value > end - begin:
             raise unprocessable("truncated")
-        return Element(id=number, begin=begin, end=begin + value)
+        return Element(number, begin, begin + value)
 
     def level(self, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Number, begin and end of payload of each element between two places; none of unknown size may be there."""
@@ -59,8 +68,3 @@ class Elements:
     def whole(self, begin: int, end: int) -> int:
         """An unsigned number of at most eight bytes."""
         return int.from_bytes(self.window.at(begin, min(8, end - begin)), "big")
-
-
-def _length(head: bytes) -> int:
-    """Bytes of a number, by the zeros before its first set bit; 0 where there is none in the first byte."""
-    return 9 - head[0].bit_length() if head and head[0] else 0

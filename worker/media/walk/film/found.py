@@ -11,10 +11,11 @@ from worker.media.walk.boxes import Box
 from worker.media.walk.film.window import Window
 from worker.media.walk.found import Carrier
 
-# The most bytes of all carriers together that are looked into: what lies behind them is counted by its place alone.
-_LOOK_BYTES = 1 << 20
-# How many table entries of all tracks are added up to find bytes that no sample owns: hours of film.
-_ENTRIES = 1_000_000
+# The most bytes of one carrier, of a tail, and of all carriers together that are looked into: what lies behind them is
+# counted by its place alone.
+_LOOK_BYTES, _TAIL_BYTES, _LOOK_BYTES_ALL = 256 << 10, 64 << 10, 1 << 20
+# How many table entries of all tracks are added up to find bytes that no sample owns: more than an hour.
+_ENTRIES = 250_000
 # Of what should be empty, so many bytes are looked at on either end.
 _EMPTY_BYTES = 16 << 10
 _NAME_BYTES = 128
@@ -49,7 +50,7 @@ class Film:
     pictures: int = 0
     duration_s: float | None = None
     entries: int = _ENTRIES
-    _left: int = _LOOK_BYTES
+    _left: int = _LOOK_BYTES_ALL
 
     def add(self, form: str, data: bytes = b"") -> None:
         self.tell(Carrier(form=form, data=data))
@@ -77,6 +78,10 @@ class Film:
         self.duration_s = seconds
         if seconds > self.limits.duration_s:
             raise unprocessable("limits:duration")
+
+    def tail(self, begin: int) -> None:
+        """Everything behind the film."""
+        self.add("trailing", self.look(begin, self.window.size, _TAIL_BYTES))
 
     def empty(self, begin: int, end: int) -> None:
         """A place that should hold zeros."""
@@ -109,7 +114,7 @@ class Film:
     def cover(self, begin: int, end: int) -> None:
         """A picture beside the film, with its own metadata."""
         self.add("thumbnail")
-        body = self.look(begin, end, 256 << 10)
+        body = self.look(begin, end)
         for mark, form in ((_EXIF, "exif"), (_XMP, "xmp")):
             at = body.find(mark)
             if at >= 0:

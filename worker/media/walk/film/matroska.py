@@ -23,8 +23,6 @@ _SIMPLE, _GROUP, _BLOCK, _ADDITIONS = 0xA3, 0xA0, 0xA1, 0x75A1
 _IN_CLUSTER = frozenset({0xE7, 0xA7, 0xAB, 0x5854, _SIMPLE, _GROUP, 0xAF, _VOID, _CRC})
 # In a group: block, duration, priority, references, codec state, padding.
 _IN_GROUP = frozenset({_BLOCK, 0x9B, 0xFA, 0xFB, 0xFD, 0xA4, 0x75A2, 0x8E, _VOID, _CRC})
-# Per limit of boxes: ten minutes of picture and sound, one element a frame, many times over.
-_BLOCKS_A_BOX = 64
 _LOOKED_BLOCKS = 12
 _SMALL = 1 << 16
 _INFO_KINDS = {
@@ -75,7 +73,7 @@ class _Reader:
     def __init__(self, film: Film) -> None:
         self.film = film
         self.steps = Elements(film.window, film.limits.boxes)
-        self.blocks = Elements(film.window, film.limits.boxes * _BLOCKS_A_BOX)
+        self.blocks = Elements(film.window, film.limits.boxes)
         self.tracks: dict[int, tuple[str, int]] = {}
         self.streams = 0
         self.last: tuple[int, int] | None = None
@@ -96,7 +94,7 @@ class _Reader:
         if not seen:
             raise unprocessable("truncated")
         if at < size:
-            film.add("trailing", film.look(at, size))
+            film.tail(at)
         if not film.pictures:
             raise unprocessable("no_video")
         if self.last is not None:
@@ -121,16 +119,19 @@ class _Reader:
         return at
 
     def _cluster_ends(self, begin: int, end: int) -> int:
-        """Where a cluster of unknown size ends: before the first element that cannot be in it."""
+        """Where a cluster of unknown size ends: before the first element that cannot be in it.
+
+        A recording that was cut off, or has more blocks than are stepped over, ends the walk: what is there is for the
+        decoder to judge, and browsers write nothing behind it.
+        """
         at = begin
         while at < end:
             try:
                 element = self.blocks.one(at, end)
             except Unprocessable as refusal:
-                if refusal.code == "truncated" and at > begin:
-                    # A recording that was cut off: what is there of it is for the decoder to judge.
-                    return end
-                raise
+                if refusal.code == "corrupt":
+                    raise
+                return end
             if element.id in _TOP or element.end is None:
                 break
             at = element.end
@@ -289,10 +290,8 @@ class _Reader:
                 left -= 1
                 if not left:
                     return
-        except Unprocessable as refusal:
-            if refusal.code.startswith("limits:"):
-                raise
-            # Cut off in its last block: for the decoder to judge.
+        except Unprocessable:
+            # Cut off in its last block, or stepped through long enough: for the decoder to judge.
             return
 
     def _group(self, begin: int, end: int) -> None:

@@ -85,7 +85,7 @@ class _Reader:
             if cut in _TOP or not self.media:
                 raise
         if last < size:
-            self.film.add("trailing", self.film.look(last, size))
+            self.film.tail(last)
 
     def read(self, box: Box) -> None:
         kind, film = box.kind, self.film

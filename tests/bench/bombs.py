@@ -55,7 +55,7 @@ def main() -> int:
             health = room.health(outcomes)
         wrong = [each.name for each, outcome in zip(made, outcomes, strict=True) if not each.right(_word(outcome))]
         health[f"every code is the right one for its bomb {wrong or ''}".strip()] = not wrong
-        verdict = oracle.judge(room.renditions(), against=Path(home) / "made", jobs=chosen.jobs)
+        verdict = oracle.judge(room.renditions(), canary="CANARY", jobs=chosen.jobs)
         others = [None if chosen.alone else _plain(each, Path(home)) for each in made]
     _print(console, made, outcomes, others)
     report.by_code(console, f"{len(made)} bombs", outcomes)

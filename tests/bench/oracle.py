@@ -38,14 +38,16 @@ def collection(name: str) -> Path:
     return place
 
 
-def judge(paths: Sequence[Path], *, against: Path | None = None, jobs: int = 1) -> Verdict:
-    """Folders or files under every layer; `against` holds the originals under the same relative names."""
+def judge(paths: Sequence[Path], *, against: Path | None = None, canary: str = "", jobs: int = 1) -> Verdict:
+    """Folders or files under every layer; `against` holds the originals under the same relative names, and `canary` is
+    a word that was planted in them."""
     if not LEAKCHECK.exists() or shutil.which("exiftool") is None:
         raise SystemExit("needs ../shared/tools/leakcheck.py beside the project, and exiftool")
     if not any(each.is_file() for path in paths for each in (path, *path.rglob("*"))):
         return Verdict(kinds={}, findings={})
     argv = [sys.executable, str(LEAKCHECK), "--json", "--max", "0", "--jobs", str(jobs)]
     argv += [] if against is None else ["--against", str(against)]
+    argv += ["--canary", canary] if canary else []
     said = subprocess.run([*argv, *map(str, paths)], capture_output=True, text=True, errors="replace")
     lines = said.stdout.splitlines()
     if said.returncode not in (0, 1, 2) or not lines:

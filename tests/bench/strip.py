@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -181,6 +182,7 @@ def _add(table: Table, given: Given, row: Row) -> None:
     states = Counter(row.verdict.state(paths) for paths in row.outputs.values())
     kinds = Counter(kind for paths in row.outputs.values() for kind in row.verdict.seen(paths))
     decoding = len(given.decoded & set(row.outputs)) / max(1, len(given.decoded))
+    print(f"{given.kind}: {row.method}: done {len(row.outputs)}, {dict(states)}", file=sys.stderr)
     table.add_row(
         *(row.method, str(row.given), str(len(row.outputs)), f"{decoding:.1%}", str(row.given - len(row.outputs))),
         *(str(states[state]) for state in ("clean", "leaky", "unchecked")),

@@ -91,8 +91,8 @@ def maker_note(first: tuple[int, int] = (8, 10), second: tuple[int, int] = (2, 1
 
 def apple_heic(size: tuple[int, int] = (256, 192), *, headroom: float = 4.0, canary: str | None = None) -> bytes:
     """A HEIC with the map as an auxiliary image."""
-    base = _coded(_heic(samples.scene(*size)))
-    above = _coded(_heic(glow(size[0] // 2, size[1] // 2)))
+    base = coded(heic(samples.scene(*size)))
+    above = coded(heic(glow(size[0] // 2, size[1] // 2)))
     urn = b"\0\0\0\0urn:com:apple:photo:2020:aux:hdrgainmap\0"
     exif = b"\0\0\0\0" + samples.exif(canary=canary)
     return heif(
@@ -111,8 +111,8 @@ def tone_mapped(
     kind: str, size: tuple[int, int] = (256, 192), *, gain: Image.Image | None = None, canary: str | None = None
 ) -> bytes:
     """An AVIF or HEIC with a derived `tmap` item (ISO/IEC 23008-12, amendment of 2024)."""
-    make = _avif if kind == "avif" else _heic
-    base, above = _coded(make(samples.scene(*size))), _coded(make(gain or glow(size[0] // 2, size[1] // 2)))
+    make = avif if kind == "avif" else heic
+    base, above = coded(make(samples.scene(*size))), coded(make(gain or glow(size[0] // 2, size[1] // 2)))
     return heif(
         kind.encode(),
         [
@@ -136,9 +136,14 @@ class Item:
     flags: int = 0
 
 
+# What a decoder that does not know it must not pass over (ISO/IEC 23008-12, 6.5; 23000-22, 7.3.9).
+_ESSENTIAL = (b"hvcC", b"av1C", b"clap", b"irot", b"imir")
+
+
 def heif(brand: bytes, items: list[Item], references: list[tuple[bytes, int, list[int]]]) -> bytes:
     """A file of these items, numbered from 1, the first of them the picture."""
-    head = pieces.box(b"ftyp", brand + bytes(4) + b"mif1miaftmap" + brand)
+    tone_mapped = b"tmap" if any(item.kind == b"tmap" for item in items) else b""
+    head = pieces.box(b"ftyp", brand + bytes(4) + b"mif1miaf" + tone_mapped + brand)
     meta = _meta(items, references, 0)
     begin = len(head) + len(meta) + 8
     return head + _meta(items, references, begin) + pieces.box(b"mdat", *(item.data for item in items))
@@ -154,9 +159,7 @@ def _meta(items: list[Item], references: list[tuple[bytes, int, list[int]]], beg
         at += len(item.data)
         if item.properties:
             uses += struct.pack(">HB", number, len(item.properties))
-            uses += bytes(
-                0x80 * (each[4:8] == item.kind[:1] + b"vcC") + count + n for n, each in enumerate(item.properties, 1)
-            )
+            uses += bytes(0x80 * (each[4:8] in _ESSENTIAL) + count + n for n, each in enumerate(item.properties, 1))
             properties += b"".join(item.properties)
             count += len(item.properties)
     amount = sum(1 for item in items if item.properties)
@@ -177,7 +180,7 @@ def _meta(items: list[Item], references: list[tuple[bytes, int, list[int]]], beg
     )
 
 
-def _coded(file: bytes) -> Item:
+def coded(file: bytes) -> Item:
     """The only picture of a file, with the properties that a decoder needs, the codec's first."""
     tops = {each.kind: each.payload for each in parse(file)}
     inside = {each.kind: each.payload for each in parse(tops[b"meta"][4:])}
@@ -191,13 +194,13 @@ def _coded(file: bytes) -> Item:
     return Item(kind=kind, data=file[offset : offset + length], properties=tuple(wanted))
 
 
-def _heic(image: Image.Image) -> bytes:
+def heic(image: Image.Image) -> bytes:
     body = io.BytesIO()
     pillow_heif.from_pillow(image).save(body, quality=90)
     return body.getvalue()
 
 
-def _avif(image: Image.Image) -> bytes:
+def avif(image: Image.Image) -> bytes:
     body = io.BytesIO()
     image.save(body, "AVIF", quality=95, speed=10)
     return body.getvalue()

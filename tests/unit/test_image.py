@@ -6,18 +6,20 @@ import hashlib
 import io
 import os
 import struct
+from dataclasses import replace
 
 import pillow_heif
 import pytest
 from PIL import Image
 
-from tests import pieces, samples
+from tests import gainmaps, pieces, samples
 from tests.darkroom import Darkroom, near, opened, rendition
 from worker.errors import Unprocessable
 from worker.media.formats import format_named
 from worker.media.image.client import jail_limits
 from worker.media.limits import MediaLimits
 from worker.media.rendered import Rendered
+from worker.media.walk import heif
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 # Corners clockwise from the top left, of the picture as it was taken, for each value of the orientation tag.
@@ -183,6 +185,49 @@ def test_where_boxes_tell_the_orientation_exif_and_xmp_are_not_asked(darkroom: D
     found = corners_of(opened(rendition(darkroom.render(data, names=("thumb",)), "thumb")))
 
     assert all(near(one, other, 40) for one, other in zip(found, UPRIGHT[1], strict=True))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("kind", ["avif", "heic"])
+def test_what_was_cropped_away_is_not_shown(darkroom: Darkroom, kind: str, orientation: int) -> None:
+    """A clean aperture of the lower right quarter but for two rows, cut before the picture is turned."""
+    picture = samples.corners(128, 128)
+    item = gainmaps.coded(gainmaps.avif(picture) if kind == "avif" else gainmaps.heic(picture))
+    clap = pieces.box(b"clap", struct.pack(">IIIIiIiI", 64, 1, 62, 1, 32, 1, 33, 1))
+    turn = (pieces.box(b"irot", b"\3"),) if orientation == 6 else ()
+    data = gainmaps.heif(kind.encode(), [replace(item, properties=(*item.properties, clap, *turn))], [])
+
+    rendered = darkroom.render(data)
+
+    size = (64, 62) if orientation == 1 else (62, 64)
+    assert (rendered.facts.width, rendered.facts.height) == size
+    for made in rendered.made:
+        shown = opened(made).convert("RGB")
+        assert shown.size == size
+        assert min(low for low, _high in shown.getextrema()) > 240  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "crop"),
+    [
+        ((96, 1, 64, 1, 0, 1, 0, 1), (0, 0, 96, 64)),
+        ((95, 1, 63, 1, 0, 1, 0, 1), (1, 1, 95, 63)),
+        ((300, 1, 64, 1, 0, 1, 0, 1), (0, 0, 96, 64)),
+        ((10, 1, 10, 1, -43, 1, -27, 1), (0, 0, 10, 10)),
+        ((10, 0, 10, 1, 0, 1, 0, 1), None),
+        ((10, 1, 10, 1, 900, 1, 0, 1), None),
+        ((0, 1, 10, 1, 0, 1, 0, 1), None),
+    ],
+)
+def test_a_clean_aperture_is_whole_pixels_of_the_picture(
+    numbers: tuple[int, ...], crop: tuple[int, int, int, int] | None
+) -> None:
+    item = gainmaps.coded(gainmaps.avif(samples.corners(96, 64)))
+    clap = pieces.box(b"clap", struct.pack(">IIIIiIiI", *numbers))
+
+    walked = heif.walk(gainmaps.heif(b"avif", [replace(item, properties=(*item.properties, clap))], []), _limits())
+
+    assert walked.crop == crop
 
 
 def with_xmp(kind: str, packet: bytes, *, exif: bytes) -> bytes:

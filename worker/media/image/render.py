@@ -46,10 +46,12 @@ class _Source:
     """A picture opened but not decoded: its canvas, how it must be turned, its colours, what is asked of it.
 
     `canvas` is said once, before the first frame: a GIF whose later frames reach over it is cut there, as browsers do.
+    `crop` is what an AVIF shows of its pixels, which its decoder leaves to us.
     """
 
     image: Image.Image
     canvas: tuple[int, int]
+    crop: tuple[int, int, int, int] | None
     fmt: Format
     orientation: int
     convert: Converter
@@ -64,7 +66,8 @@ class _Source:
                 self.image.draft(None, size)
             self.image.load()
             grown = self.image.format == "GIF" and self.image.size != self.canvas
-            small = shrink(self.image.crop((0, 0, *self.canvas)) if grown else self.image, size)
+            box = (0, 0, *self.canvas) if grown else self.crop
+            small = shrink(self.image.crop(box) if box else self.image, size)
         return colour.without_hidden(turned(self.convert(small), self.orientation))
 
     @property
@@ -131,9 +134,12 @@ def _opened(
         if image.format != fmt.decoder and (image.format, fmt.decoder) != ("MPO", "JPEG"):
             raise unprocessable("type_mismatch")
         said = () if plain else declared.profiles(image.info.get("icc_profile"), walked)
+        whole = image.size == (walked.width, walked.height)
+        crop = walked.crop if fmt.decoder == "AVIF" and whole else None
         return _Source(
             image=image,
-            canvas=image.size,
+            canvas=(crop[2] - crop[0], crop[3] - crop[1]) if crop else image.size,
+            crop=crop,
             fmt=fmt,
             orientation=orientation(image, fmt, walked),
             convert=Converter(said, wide=wide),

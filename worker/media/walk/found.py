@@ -36,6 +36,8 @@ class Walked:
     `room` is how many bytes of carriers may still be kept.
     `colours` holds what stands in place of a profile, by the name of its chunk or box and as it stands there: `cICP`,
     `sRGB`, `gAMA`, `cHRM`, `nclx`.
+    `crop` is the part of a HEIF or AVIF that is shown, before it is turned: left, top, right, bottom, the last two just
+    outside.
     """
 
     width: int = 0
@@ -45,6 +47,7 @@ class Walked:
     carriers: list[Carrier] = field(default_factory=list)
     room: int = LOOK_BYTES_ALL
     colours: dict[bytes, bytes] = field(default_factory=dict)
+    crop: tuple[int, int, int, int] | None = None
 
     def add(self, form: str, data: bytes | bytearray | memoryview = b"") -> None:
         kept = bytes(data[: min(LOOK_BYTES, self.room)])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 
 from worker.errors import Unprocessable
 from worker.media.codes import unprocessable
@@ -39,6 +41,7 @@ def walk(data: Data, limits: MediaLimits) -> Walked:
         raise unprocessable("unsupported_codec")
     beside.of_items(data, items, walked)
     _colours(data, items, walked)
+    _crop(data, items, walked)
     return walked
 
 
@@ -85,3 +88,22 @@ def _colours(data: Data, items: Items, walked: Walked) -> None:
         for kind, begin, end in properties_of(items, item):
             if kind == b"colr" and data[begin : begin + 4] == b"nclx":
                 walked.colours.setdefault(b"nclx", bytes(data[begin + 4 : min(end, begin + 11)]))
+
+
+def _crop(data: Data, items: Items, walked: Walked) -> None:
+    """The clean aperture of the primary item (ISO/IEC 14496-12, 12.1.4.3), in whole pixels; none if it is empty."""
+    for kind, begin, end in properties_of(items, items.primary):
+        if kind == b"clap" and end - begin >= 32:
+            numbers = struct.unpack_from(">IIIIiIiI", data, begin)
+            if 0 in numbers[1::2]:
+                continue
+            across, down, right, below = (Fraction(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True))
+            (left, right_end), (top, bottom) = _within(across, right, walked.width), _within(down, below, walked.height)
+            if right_end > left and bottom > top:
+                walked.crop = (left, top, right_end, bottom)
+
+
+def _within(size: Fraction, offset: Fraction, side: int) -> tuple[int, int]:
+    """First pixel and the one behind the last, of an aperture around the middle of a side."""
+    begin = (side - size) / 2 + offset
+    return max(0, math.ceil(begin)), min(side, math.floor(begin + size))

@@ -89,10 +89,13 @@ def maker_note(first: tuple[int, int] = (8, 10), second: tuple[int, int] = (2, 1
     return b"Apple iOS\0\0\1MM" + struct.pack(">H", 2) + entries + bytes(4) + struct.pack(">iiii", *first, *second)
 
 
-def apple_heic(size: tuple[int, int] = (256, 192), *, headroom: float = 4.0, canary: str | None = None) -> bytes:
-    """A HEIC with the map as an auxiliary image."""
-    base = coded(heic(samples.scene(*size)))
-    above = coded(heic(glow(size[0] // 2, size[1] // 2)))
+def apple_heic(
+    size: tuple[int, int] = (256, 192), *, headroom: float = 4.0, canary: str | None = None, turns: int = 0
+) -> bytes:
+    """A HEIC with the map as an auxiliary image; `turns` to the left, by boxes, of both."""
+    turn = (pieces.box(b"irot", bytes((turns,))),) if turns else ()
+    base = coded(heic(samples.scene(*size)), turn)
+    above = coded(heic(glow(size[0] // 2, size[1] // 2)), turn)
     urn = b"\0\0\0\0urn:com:apple:photo:2020:aux:hdrgainmap\0"
     exif = b"\0\0\0\0" + samples.exif(canary=canary)
     return heif(
@@ -108,7 +111,12 @@ def apple_heic(size: tuple[int, int] = (256, 192), *, headroom: float = 4.0, can
 
 
 def tone_mapped(
-    kind: str, size: tuple[int, int] = (256, 192), *, gain: Image.Image | None = None, canary: str | None = None
+    kind: str,
+    size: tuple[int, int] = (256, 192),
+    *,
+    gain: Image.Image | None = None,
+    canary: str | None = None,
+    version: int = 0,
 ) -> bytes:
     """An AVIF or HEIC with a derived `tmap` item (ISO/IEC 23008-12, amendment of 2024)."""
     make = avif if kind == "avif" else heic
@@ -118,7 +126,7 @@ def tone_mapped(
         [
             base,
             Item(kind=above.kind, data=above.data, properties=above.properties, flags=1),
-            Item(kind=b"tmap", data=b"\0" + binary(USUAL), properties=base.properties[1:2]),
+            Item(kind=b"tmap", data=bytes((version,)) + binary(USUAL), properties=base.properties[1:2]),
             Item(kind=b"Exif", data=b"\0\0\0\0" + samples.exif(canary=canary)),
         ],
         [(b"dimg", 3, [1, 2]), (b"cdsc", 4, [1])],
@@ -180,7 +188,7 @@ def _meta(items: list[Item], references: list[tuple[bytes, int, list[int]]], beg
     )
 
 
-def coded(file: bytes) -> Item:
+def coded(file: bytes, more: tuple[bytes, ...] = ()) -> Item:
     """The only picture of a file, with the properties that a decoder needs, the codec's first."""
     tops = {each.kind: each.payload for each in parse(file)}
     inside = {each.kind: each.payload for each in parse(tops[b"meta"][4:])}
@@ -191,7 +199,7 @@ def coded(file: bytes) -> Item:
     kind = b"av01" if b"av01" in inside[b"iinf"] else b"hvc1"
     wanted = [each for each in kept if each[4:8] in (b"hvcC", b"av1C", b"ispe", b"pixi", b"colr")]
     wanted.sort(key=lambda each: each[4:8] not in (b"hvcC", b"av1C"))
-    return Item(kind=kind, data=file[offset : offset + length], properties=tuple(wanted))
+    return Item(kind=kind, data=file[offset : offset + length], properties=(*wanted, *more))
 
 
 def heic(image: Image.Image) -> bytes:

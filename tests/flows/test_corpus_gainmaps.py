@@ -23,6 +23,7 @@ REAL = (
     "google__libultrahdr/tests__data__apple_gainmap_new.jpg",
     "google__libultrahdr/tests__data__apple_gainmap_old.jpg",
     "python-pillow__Pillow/Tests__images__frame_size.mpo",
+    "AOMediaCodec__libavif/tests__data__seine_sdr_gainmap_srgb.avif",
 )
 # Kinds of the oracle for what a gain map is made of: never location, identity, time, locale or software.
 ITS_OWN = "hidden,block,density,unknown,warning"

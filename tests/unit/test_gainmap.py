@@ -34,6 +34,8 @@ INPUTS: dict[str, Callable[[], bytes]] = {
     "Apple": lambda: gainmaps.apple_jpeg(canary=CANARY),
     "Apple with a maker note": lambda: gainmaps.apple_jpeg(headroom=None, canary=CANARY),
     "Apple HEIC": lambda: gainmaps.apple_heic(canary=CANARY),
+    "a tone map in AVIF": lambda: gainmaps.tone_mapped("avif", canary=CANARY),
+    "a tone map in HEIC": lambda: gainmaps.tone_mapped("heic", canary=CANARY),
 }
 
 
@@ -76,13 +78,14 @@ def test_what_comes_out_is_proven_says_nothing_and_is_as_bright(darkroom: Darkro
 
 def light_before(kind: str, at: tuple[float, float]) -> tuple[float, ...]:
     """What the original shows."""
-    size = (256, 192) if kind == "Apple HEIC" else (640, 480)
+    size = (256, 192) if "HEIC" in kind or "AVIF" in kind else (640, 480)
     base = samples.scene(*size)
     if kind.startswith("Apple"):
         headroom = 2 ** (-0.101 * 0.02 + 1.601) if "maker" in kind else 4.0
         return gainmaps.light_of_apple(base, gainmaps.glow(size[0] // 2, size[1] // 2), headroom, at)
     usual = {name: float(value) for name, value in gainmaps.USUAL.items() if not isinstance(value, tuple)}
-    return gainmaps.Shown(base=base, gain=gainmaps.glow(160, 120), numbers=usual).light(at)
+    gain = gainmaps.glow(128, 96) if "tone map" in kind else gainmaps.glow(160, 120)
+    return gainmaps.Shown(base=base, gain=gain, numbers=usual).light(at)
 
 
 def test_a_map_of_three_colours_keeps_them() -> None:
@@ -120,12 +123,32 @@ def test_the_map_is_turned_as_its_picture(orientation: int) -> None:
     assert made.base.size[0] * made.gain.size[1] == made.base.size[1] * made.gain.size[0]
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_heic_turned_by_its_boxes_is_turned_once(turns: int) -> None:
+    made = gainmaps.taken_apart(made_here(gainmaps.apple_heic(turns=turns))["share_hdr"])
+
+    # The brightest corner of the map, counted in the direction of the turns.
+    corners = [made.gain.crop(box).resize((1, 1)).getpixel((0, 0)) for box in _corners(made.gain.size)]
+    assert corners.index(max(corners)) == turns  # type: ignore[type-var]
+    assert (made.base.width > made.base.height) == (made.gain.width > made.gain.height) == (turns % 2 == 0)
+
+
+def _corners(size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    """Top left, bottom left, bottom right, top right."""
+    width, height = size
+    half = width // 2, height // 2
+    return [(0, 0, *half), (0, half[1], half[0], height), (*half, width, height), (half[0], 0, width, half[1])]
+
+
 def test_base_and_map_are_scaled_together_and_nothing_is_enlarged() -> None:
     large = gainmaps.taken_apart(
         made_here(gainmaps.ultra_hdr((2600, 1300), gain=gainmaps.glow(2600, 1300)))["share_hdr"]
     )
     small = gainmaps.taken_apart(made_here(gainmaps.ultra_hdr((100, 60), gain=gainmaps.glow(25, 15)))["share_hdr"])
 
+    larger = gainmaps.taken_apart(made_here(gainmaps.ultra_hdr((80, 60), gain=gainmaps.glow(160, 120)))["share_hdr"])
+
+    assert (larger.base.size, larger.gain.size) == ((80, 60), (80, 60))
     assert (large.base.size, large.gain.size) == ((2048, 1024), (FIT, FIT // 2))
     assert (small.base.size, small.gain.size) == ((100, 60), (25, 15))
 
@@ -180,6 +203,9 @@ LEFT_OUT: dict[str, Callable[[], bytes]] = {
     "two numbers": _unlike(GainMapMax=(1.0, 2.0)),
     "offsets of three channels": _unlike(OffsetSDR=(0.0, 0.1, 0.2)),
     "a bright base": _unlike(BaseRenditionIsHDR="True"),
+    "a tone map of another version": lambda: gainmaps.tone_mapped("avif", version=1),
+    "a tone map that no brand names": lambda: gainmaps.tone_mapped("avif").replace(b"tmap", b"none", 1),
+    "a tone map of another shape": lambda: gainmaps.tone_mapped("heic", gain=gainmaps.glow(64, 128)),
     "another shape": lambda: gainmaps.ultra_hdr((320, 240), gain=gainmaps.glow(80, 120)),
     "cut": _cut,
     "a map that does not decode": _broken_map,

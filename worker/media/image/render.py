@@ -102,7 +102,8 @@ def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[d
     animated = fmt.decoder in _ANIMATED and walked.frames > 1
     bright = None
     if not animated and any(row.gain_map for row in rows):
-        bright = sources.find(data, fmt, walked, limits)
+        found = sources.Found(data=whole, walked=walked, size=source.canvas, limits=limits)
+        bright = sources.find(found, fmt)
     made, facts = _animation(source, walked) if animated else _still(source, bright, walked)
     if fmt.decoder == "PNG" and hidden.behind_samples(data):
         walked.add("hidden_data")

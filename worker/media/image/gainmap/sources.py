@@ -1,10 +1,13 @@
-"""Finds a picture's gain map and decodes it: Ultra HDR and Apple JPEGs, and HEICs with Apple's auxiliary image."""
+"""Finds a picture's gain map and decodes it: Ultra HDR and Apple JPEGs, Apple's HEICs, tone maps in HEIC and AVIF."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import pillow_heif
@@ -17,12 +20,15 @@ from worker.media.image.gainmap.numbers import Numbers, Said
 from worker.media.image.probe import judge, probe
 from worker.media.image.scale import fitted, shrink
 from worker.media.limits import MediaLimits
-from worker.media.walk import mpf
+from worker.media.walk import mpf, tmap
 from worker.media.walk.found import LOOK_BYTES, Data, Walked
 
 _APPLE_URN = "urn:com:apple:photo:2020:aux:hdrgainmap"
 # A map is blurred by nature: half the side of the largest base shows all of it.
 FIT = 1024
+# How many candidates of one file are looked at.
+_MOST = 4
+Opened = Callable[[], Image.Image | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,38 +39,66 @@ class GainMap:
     numbers: Numbers
 
 
-def find(data: Data, fmt: Format, walked: Walked, limits: MediaLimits) -> GainMap | None:
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A file and what its walk said; `size` is of the picture as its decoder shows it, in pixels."""
+
+    data: Data
+    walked: Walked
+    size: tuple[int, int]
+    limits: MediaLimits
+
+    def carried(self, form: str) -> list[bytes]:
+        return [carrier.data for carrier in self.walked.carriers if carrier.form == form]
+
+    def fits(self, size: tuple[int, int]) -> None:
+        """Raises `Unprocessable` for a map over a limit, ValueError for one that does not lie on its picture as it is:
+        the same shape, within its rounding to whole pixels and 2 %."""
+        judge(*size, 1, self.limits)
+        one, other = size[0] * self.size[1], size[1] * self.size[0]
+        if abs(one - other) > 0.02 * max(one, other) + max(*self.size, *size):
+            raise ValueError("a map of another shape")
+
+
+def find(found: Found, fmt: Format) -> GainMap | None:
     """The gain map of a still, at most `FIT` pixels a side; None where there is none that we can keep.
 
     Whatever is wrong with it is no reason to refuse the picture itself.
     """
-    makers = {"JPEG": _of_jpeg, "HEIF": _of_heif}
     try:
-        for image, said in makers[fmt.decoder](data, walked, limits) if fmt.decoder in makers else ():
+        candidates = _MAKERS[fmt.decoder](found) if fmt.decoder in _MAKERS else iter(())
+        for said, opened in islice(candidates, _MOST):
             ours = numbers.settled(said)
-            if ours is not None and _alike(image.size, (walked.width, walked.height)):
+            image = _decoded(opened) if ours is not None else None
+            if ours is not None and image is not None:
                 return GainMap(image=_written(image, said, ours), numbers=ours)
-    except (Unprocessable, OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+    except (Unprocessable, LookupError, ValueError, struct.error):
         return None
     return None
 
 
-def _of_jpeg(data: Data, walked: Walked, limits: MediaLimits) -> Iterator[tuple[Image.Image, Said]]:
-    exif = next((carrier.data for carrier in walked.carriers if carrier.form == "exif"), b"")
-    for begin, end in mpf.further(data) or _behind(data, walked):
-        part = data[begin:end]
-        if not part.startswith(b"\xff\xd8\xff"):
-            continue
-        said = _said(probe(part, format_named("jpeg"), limits), exif)
-        if said is not None:
-            yield _decoded(part), said
+def _decoded(opened: Opened) -> Image.Image | None:
+    try:
+        return opened()
+    except (Unprocessable, OSError, ValueError, SyntaxError, EOFError, RuntimeError, Image.DecompressionBombError):
+        return None
 
 
-def _behind(data: Data, walked: Walked) -> list[tuple[int, int]]:
+def _of_jpeg(found: Found) -> Iterator[tuple[Said, Opened]]:
+    for begin, end in mpf.further(found.data) or _behind(found):
+        part = found.data[begin:end]
+        if part.startswith(b"\xff\xd8\xff"):
+            said = _said(probe(part, format_named("jpeg"), found.limits), b"".join(found.carried("exif")[:1]))
+            if said is not None:
+                yield said, partial(_opened, part, "JPEG", found)
+
+
+def _behind(found: Found) -> list[tuple[int, int]]:
     """Without an index: what begins right behind the first picture."""
-    tails = [len(carrier.data) for carrier in walked.carriers if carrier.form == "trailing"]
+    size = len(found.data)
     # Less than was kept of it is no place to count from.
-    return [(len(data) - size, len(data)) for size in tails if size < LOOK_BYTES and walked.room]
+    tails = [len(tail) for tail in found.carried("trailing") if len(tail) < LOOK_BYTES and found.walked.room]
+    return [(size - tail, size) for tail in tails]
 
 
 def _said(walked: Walked, exif: bytes) -> Said | None:
@@ -78,33 +112,48 @@ def _said(walked: Walked, exif: bytes) -> Said | None:
     return None
 
 
-def _decoded(part: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(part), formats=("JPEG",)) as image:
+def _opened(file: bytes, decoder: str, found: Found) -> Image.Image:
+    with Image.open(io.BytesIO(file), formats=(decoder,)) as image:
+        found.fits(image.size)
         image.draft(None, fitted(image.size, FIT))
         image.load()
         return image.copy()
 
 
-def _of_heif(data: Data, walked: Walked, limits: MediaLimits) -> Iterator[tuple[Image.Image, Said]]:
-    exif = next((carrier.data for carrier in walked.carriers if carrier.form == "exif"), b"")
-    packets = [carrier.data for carrier in walked.carriers if carrier.form == "xmp"]
-    said = next((said for packet in packets if (said := numbers.from_apple(packet, exif))), None)
-    if said is None:
-        return
+def _of_boxes(found: Found, decoder: str) -> Iterator[tuple[Said, Opened]]:
+    """A tone map made of the picture and its map."""
+    for each in tmap.tone_maps(found.data, found.limits):
+        said = numbers.from_binary(each.numbers)
+        if said is not None:
+            yield said, partial(_opened, each.shown(found.data), decoder, found)
+
+
+def _of_heif(found: Found) -> Iterator[tuple[Said, Opened]]:
+    yield from _of_boxes(found, "HEIF")
+    exif = b"".join(found.carried("exif")[:1])
+    said = next((said for packet in found.carried("xmp") if (said := numbers.from_apple(packet, exif))), None)
+    if said is not None:
+        yield said, partial(_beside, found)
+
+
+def _beside(found: Found) -> Image.Image | None:
+    """Apple's auxiliary image, turned as its own properties say, as the picture is."""
     pillow_heif.options.AUX_IMAGES = True
-    opened = pillow_heif.open_heif(io.BytesIO(data[:]))
+    opened = pillow_heif.open_heif(io.BytesIO(found.data[:]))
     primary = opened[opened.primary_index]
     info: dict[str, Any] = primary.info
     for number in info.get("aux", {}).get(_APPLE_URN, ()):
         beside = primary.get_aux_image(number)
-        judge(*beside.size, 1, limits)
-        yield beside.to_pillow(), said
+        found.fits(beside.size)
+        return beside.to_pillow()
+    return None
 
 
-def _alike(size: tuple[int, int], base: tuple[int, int]) -> bool:
-    """Whether a map lies on its picture as it is: the same shape, within its rounding to whole pixels and 2 %."""
-    one, other = size[0] * base[1], size[1] * base[0]
-    return abs(one - other) <= 0.02 * max(one, other) + max(base)
+_MAKERS: dict[str, Callable[[Found], Iterator[tuple[Said, Opened]]]] = {
+    "JPEG": _of_jpeg,
+    "HEIF": _of_heif,
+    "AVIF": partial(_of_boxes, decoder="AVIF"),
+}
 
 
 def _written(image: Image.Image, said: Said, ours: Numbers) -> Image.Image:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from tests import gainmaps, samples
+from tests import gainmaps, pieces, samples
 from tests.darkroom import LIMITS, Darkroom, rendition
 from worker.media.formats import sniff
 from worker.media.image import render as workshop
@@ -103,6 +103,16 @@ def test_a_map_of_three_colours_keeps_them() -> None:
             stops = [-1 + 3 * (red / 255) ** (1 / 1.4), (green / 255) ** (1 / 1.4), 0.5 + (blue / 255) ** (1 / 1.4)]
             wanted = tuple((value + 1 / 64) * 2**gained - 1 / 64 for value, gained in zip(base, stops, strict=True))
             assert gainmaps.stops_between(wanted, made.light(at)) < 0.12
+
+
+def test_wide_colours_go_with_the_base(darkroom: Darkroom) -> None:
+    file = gainmaps.ultra_hdr((160, 120), icc=pieces.rgb_profile("p3"))
+
+    body = rendition(darkroom.render(file, names=NAMES, wide=True), "share_hdr").body
+
+    assert body is not None
+    assert prove(darkroom.jail, body, "image/jpeg", gain_map=True).sha256
+    assert body.count(b"ICC_PROFILE") == 1
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests import gainmaps, pieces, samples
 from tests.darkroom import clean
+from worker.media.colours.icc import display_p3
 from worker.media.image.encode import encoded
 from worker.media.image.gainmap.numbers import Numbers
 from worker.media.image.gainmap.write import joined
@@ -186,6 +187,9 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "a restart in the map": lambda: _halves(second=lambda gain: gain[:-2] + b"\xff\xd0" + gain[-2:]),
     "a map cut short": lambda: _halves(second=lambda gain: gain[:-9] + gain[-2:]),
     "a map of another quality": lambda: joined(halves()[0], encoded(gainmaps.glow(80, 60), "image/jpeg", 91), NUMBERS),
+    "a map with a profile": lambda: joined(
+        halves()[0], encoded(samples.scene(80, 60), "image/jpeg", 92, profile=display_p3()), NUMBERS
+    ),
     "a map of another shape": lambda: joined(halves()[0], encoded(gainmaps.glow(60, 80), "image/jpeg", 92), NUMBERS),
     "a map larger than its base": lambda: joined(
         halves()[0], encoded(gainmaps.glow(320, 240), "image/jpeg", 92), NUMBERS
@@ -203,6 +207,14 @@ def test_what_our_writer_makes_is_proven_and_only_where_it_is_asked_for(colour: 
     assert proven(good(colour=colour))
     assert not clean(good(colour=colour), "image/jpeg")
     assert settled(*map(_segments, split(good(colour=colour)))) == good(colour=colour)
+
+
+def test_a_base_of_wide_colours_has_our_own_profile() -> None:
+    base = encoded(samples.scene(160, 120), "image/jpeg", 85, profile=display_p3())
+    file = joined(base, halves()[1], NUMBERS)
+
+    assert proven(file)
+    assert not proven(file.replace(b"acsp", b"acsq"))
 
 
 @pytest.mark.parametrize("what", REFUSED)

@@ -171,8 +171,6 @@ def _still(
     made = [_copy(frame, source, row) for row in source.rows if not row.gain_map]
     if bright is not None and frame.mode == "RGB":
         made += [_hdr_copy(frame, bright, source, row) for row in source.rows if row.gain_map]
-        order = [row.name for row in source.rows]
-        made.sort(key=lambda each: order.index(each[0]["name"]))
     return made, _facts(frame, frames=1, duration_ms=None, alpha=frame.mode == "RGBA")
 
 

@@ -58,6 +58,7 @@ _INDEX_HEAD = bytes.fromhex(
 _INDEX_BYTES = 86
 # How a frame of three components begins, and one of a single component, which stands behind one table.
 _FRAME, _GREY_FRAME, _FRAME_AT = b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x0b\x08", 89
+_TABLES = b"\xff\xdb"
 _MOST_SIDE = 1_024
 
 
@@ -80,6 +81,7 @@ def check(data: bytes) -> None:
     need(packet.startswith(_PACKET), "the packet of the gain map")
     _agree(packet[len(_PACKET) :], numbers)
     second = second[:_HEAD] + second[at:]
+    need(second.startswith(_TABLES, _HEAD), "a profile of the gain map, which has no colours")
     (grey if second.startswith(_GREY_FRAME, _FRAME_AT) else jpeg).check(second)
     _shapes(_size(first), _size(second))
 

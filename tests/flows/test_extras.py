@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import houses, samples
+from tests import gainmaps, houses, samples
 from worker.cli import views
 from worker.media.jail import Jail
 from worker.model import ArtifactState, UploadState
@@ -54,3 +54,19 @@ def test_a_file_that_does_not_allow_it_is_ready_without_it(keeping: House, data:
     (left_out,) = document["left_out"]
     assert (left_out["name"], left_out["code"]) == ("original_clean", code)
     assert len(left_out["message"]) > 10
+
+
+@pytest.mark.parametrize(("data", "left_out"), [(gainmaps.ultra_hdr, []), (samples.photo, ["no_gain_map"])])
+def test_a_gain_map_is_published_where_there_is_one(
+    tmp_path: Path, jail: Jail, data: Callable[[], bytes], left_out: list[str]
+) -> None:
+    bright = houses.build(tmp_path / "home", jail=jail, renditions_on=("share_hdr",))
+    upload = houses.receive(bright, data())
+
+    houses.work(bright)
+
+    document = views.upload_document(bright, upload.id)
+    assert document["state"] == "ready"
+    assert [extra["code"] for extra in document.get("left_out", [])] == left_out
+    assert ("share_hdr" in [entry["name"] for entry in document["renditions"]]) == (not left_out)
+    bright.ledger.close()

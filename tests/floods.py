@@ -196,7 +196,7 @@ PICTURES: dict[str, Flood] = {
     "jpeg-fill-head": (lambda size: _before_frame(size, b"\xff\xff"), _codes("corrupt")),
     "jpeg-zeros-head": (lambda size: _before_frame(size, b"\0"), _codes("corrupt")),
     "jpeg-soi": (lambda size: _before_frame(size, b"\xff\xd8"), _SEGMENTS),
-    "jpeg-exif": (lambda size: _segments(size, 0xE1, b"Exif\0\0", samples.exif()), _TAKEN),
+    "jpeg-exif": (lambda size: _segments(size, 0xE1, b"Exif\0\0", samples.exif()), _TEXT),
     "jpeg-xmp": (lambda size: _segments(size, 0xE1, _XMP, ENTITIES), _TAKEN),
     "jpeg-extended-xmp": (lambda size: _segments(size, 0xE1, _EXTENDED + b"0" * 32 + bytes(8), ENTITIES), _TAKEN),
     "jpeg-icc": (lambda size: _segments(size, 0xE2, b"ICC_PROFILE\0\1\1", b"A"), _TAKEN),

@@ -45,7 +45,7 @@ _LIST = (
     _rejected("limits:segments", "the JPEG has too many segments; save it anew"),
     _rejected("limits:scans", "the JPEG has too many scans; save it anew"),
     _rejected("limits:markers", "the JPEG's samples are full of markers; save it anew"),
-    _rejected("limits:text", "the PNG carries too much text or too large a profile; save it without"),
+    _rejected("limits:text", "the picture carries too much text, too large a profile or EXIF; save it without"),
     _rejected("limits:chunks", "the file has too many chunks; save it anew"),
     _rejected("limits:pages", "the TIFF has too many pages; send one page"),
     _rejected("limits:tags", "the TIFF has too many tags; save it anew"),

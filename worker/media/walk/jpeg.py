@@ -36,7 +36,8 @@ _APP_FORMS: tuple[tuple[int, bytes, str, int], ...] = (
 
 
 def walk(data: Data, limits: MediaLimits) -> Walked:
-    """Raises `Unprocessable`: truncated, corrupt, unsupported_codec, limits:segments, limits:scans, limits:markers."""
+    """Raises `Unprocessable`: truncated, corrupt, unsupported_codec, limits:segments, limits:scans, limits:markers,
+    limits:text."""
     return _Walk(data, limits).run()
 
 
@@ -49,6 +50,7 @@ class _Walk:
         self.walked = Walked()
         self.at, self.clear = 2, 0
         self.segments = self.scans = 0
+        self.exif = limits.text_bytes
         self.stray, self.markers = _MOST_STRAY, limits.markers
         self.joined = _Joined()
 
@@ -105,6 +107,10 @@ class _Walk:
             self.walked.add("comment", payload)
         elif marker not in _TABLES:
             form, body = _app(marker, payload)
+            # A decoder that joins pieces of EXIF one by one takes a minute for fifty megabytes of them.
+            self.exif -= len(body) if form == "exif" else 0
+            if self.exif < 0:
+                raise unprocessable("limits:text")
             if form and not self.joined.took(form, body):
                 self.walked.add(form, body)
 

@@ -215,6 +215,17 @@ def a_prefix_ends_at_a_slash(bench: Bench) -> None:
     expect(told == sorted(str(key) for key in near), "a listing is not in key order")
 
 
+def a_listing_goes_on_where_one_ended(bench: Bench) -> None:
+    around = f"scratch/{bench.app}"
+    for art in ("a", "a-1", "a1", "b"):
+        bench.put(bench.key(art), b"x")
+        bench.put(bench.key(art, upload="-x"), b"x")
+    whole = [str(stat.key) for stat in bench.storage.list(around) if stat.key.upload_id.startswith(bench.upload)]
+    for number, name in enumerate(whole):
+        rest = [str(stat.key) for stat in bench.storage.list(around, after=name) if str(stat.key) in whole]
+        expect(rest == whole[number + 1 :], "a listing did not go on right behind the key it was given")
+
+
 def half_a_prefix_is_refused(bench: Bench) -> None:
     for prefix in ("/", "a/", "/a", "a//b", "..", "a/../b", "A", "a/b/c/d/e", "a\n", "."):
         try:
@@ -317,6 +328,7 @@ CHECKS: tuple[Check, ...] = tuple(
         a_broken_stream_leaves_nothing,
         an_unfinished_write_is_no_object,
         a_prefix_ends_at_a_slash,
+        a_listing_goes_on_where_one_ended,
         half_a_prefix_is_refused,
         a_listing_is_whole,
         erase_is_observed,

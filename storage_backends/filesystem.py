@@ -66,8 +66,8 @@ class FilesystemStorage:
             raise _Foreign(_NO_FILE)
         return Stat(key=key, bytes=found.st_size, modified_at=datetime.fromtimestamp(found.st_mtime, UTC))
 
-    def list(self, prefix: str = "") -> Iterator[Stat]:
-        return self._stats(prefix_parts(prefix))
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[Stat]:
+        return self._stats(prefix_parts(prefix), after)
 
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         parts = prefix_parts(prefix)
@@ -80,13 +80,15 @@ class FilesystemStorage:
         for key in keys:
             yield self._erased(key)
 
-    def _stats(self, parts: tuple[str, ...]) -> Iterator[Stat]:
+    def _stats(self, parts: tuple[str, ...], after: str) -> Iterator[Stat]:
         found = self._tree.leaves(parts)
         while True:
             with answering(writing=False):
                 below = next(found, None)
             if below is None:
                 return
+            if "/".join(below) <= after:
+                continue
             try:
                 yield self.stat(Key.of(below))
             except (ObjectNotFound, _Foreign):

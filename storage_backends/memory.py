@@ -54,7 +54,7 @@ class MemoryStorage:
         found = self._object(key)
         return Stat(key=key, bytes=len(found.body), modified_at=found.modified_at)
 
-    def list(self, prefix: str = "") -> Iterator[Stat]:
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[Stat]:
         parts = prefix_parts(prefix)
         with self._lock:
             held = sorted(self._objects.items(), key=lambda item: str(item[0]))
@@ -62,7 +62,7 @@ class MemoryStorage:
             [
                 Stat(key=key, bytes=len(found.body), modified_at=found.modified_at)
                 for key, found in held
-                if key.parts[: len(parts)] == parts
+                if key.parts[: len(parts)] == parts and str(key) > after
             ]
         )
 

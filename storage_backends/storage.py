@@ -106,9 +106,9 @@ class Storage(Protocol):
     def stat(self, key: Key) -> Stat:
         """Raises `ObjectNotFound`."""
 
-    def list(self, prefix: str = "") -> Iterator[Stat]:
-        """Every object whose key is `prefix` or lies below it (`a/1` is not below `a/10`), in key order, over as many
-        pages as it takes. Unfinished writes are not objects."""
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[Stat]:
+        """Every object whose key is `prefix` or lies below it (`a/1` is not below `a/10`) and comes after `after`, in
+        key order (of the text), over as many pages as it takes. Unfinished writes are not objects."""
 
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         """Every write below `prefix` that was begun and not finished, in progress or left behind, in no order."""

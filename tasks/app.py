@@ -33,6 +33,7 @@ JOBS: tuple[JobTask, ...] = (
     retention.sweep,
     retention.erase,
     retention.preserve,
+    retention.reconcile,
     privacy.erase_subject,
 )
 

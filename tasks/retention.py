@@ -28,3 +28,9 @@ def erase(house: House, upload_id: str, claimed: Job, guard: Guard) -> None:
 def preserve(house: House, upload_id: str, claimed: Job, guard: Guard) -> None:
     """Copy what a hold keeps out of reach of the location's own rules."""
     house.preserve(upload_id, claimed, guard)
+
+
+@job(kind="reconcile", work_class=WorkClass.LIFECYCLE)
+def reconcile(house: House, target: str, claimed: Job, guard: Guard) -> None:
+    """Compare the ledger with every location; comes again every day."""
+    house.reconcile(target, claimed, guard)

@@ -21,5 +21,6 @@ class Duty:
 
 DUTIES: tuple[Duty, ...] = (
     # A minute: deletion dates are promises in hours and days, so a minute late is still on time.
+    Duty(kind="reconcile", target="all", work_class=WorkClass.LIFECYCLE, every=timedelta(days=1)),
     Duty(kind="sweep", target="all", work_class=WorkClass.LIFECYCLE, every=timedelta(seconds=60)),
 )

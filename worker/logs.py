@@ -17,10 +17,10 @@ import structlog
 
 FIELDS = frozenset(
     {
-        "event", "level", "timestamp", "app", "artifact_id", "attempts", "bytes", "code", "count", "cpu_s", "error",
-        "fence", "job_id", "kept", "kind", "level_of_jail", "location", "media_type", "part", "percent", "policy",
-        "port", "queue", "request_id", "rings", "seconds", "state", "step", "target", "task", "uploads", "upload_id",
-        "work_class",
+        "event", "level", "timestamp", "app", "artifact_id", "attempts", "bytes", "code", "count", "cpu_s", "erased",
+        "error", "fence", "job_id", "kept", "kind", "level_of_jail", "location", "media_type", "missing", "net_fired",
+        "part", "percent", "policy", "port", "queue", "request_id", "rings", "seconds", "state", "step", "strangers",
+        "target", "task", "unfinished", "uploads", "upload_id", "work_class",
     }
 )  # fmt: skip
 

@@ -104,6 +104,7 @@ class Settings(AppSettings):
     video_bytes: int = Field(default=2_000_000_000, gt=0)
     video_seconds: int = Field(default=600, gt=0, le=86_400)
     video_threads: int = Field(default=2, gt=0, le=64)
+    reconcile_apply: bool = False
     apps: dict[str, AppSettings] = {}
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     lease_seconds: float = Field(default=30.0, gt=0)

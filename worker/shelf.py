@@ -17,7 +17,7 @@ from typing import BinaryIO
 from storage_backends.errors import ObjectNotFound, StorageError
 from storage_backends.keys import Key
 from storage_backends.scratch import ScratchStorage
-from storage_backends.storage import Erased, Storage, Stored
+from storage_backends.storage import Erased, Stat, Storage, Stored, Unfinished
 from worker.errors import Defect, HoldActive, Refused, StateConflict, Unavailable, Unprocessable
 from worker.ledger import artifacts, events, states, uploads
 from worker.ledger.database import Ledger, Tx
@@ -217,6 +217,30 @@ class Shelf:
             tuple(self.scratch.erase([Key.parse(artifact.key)]))
             with contextlib.suppress(Unavailable):
                 self.destroy([artifact], trigger=Trigger.RETENTION)
+
+    def walk(self, location: str, *, after: str = "") -> Iterator[Stat]:
+        """Everything that lies at a location, rows or not, in the order of the keys."""
+        with _storage_errors():
+            yield from self._storage(location).list(after=after)
+
+    def walk_unfinished(self, location: str) -> Iterator[Unfinished]:
+        """Every write that was begun there and not finished."""
+        with _storage_errors():
+            yield from self._storage(location).unfinished()
+
+    def lies_there(self, artifact: Artifact) -> bool:
+        """Whether the bytes are there, asked of the location itself."""
+        try:
+            self.size(artifact)
+        except Refused:
+            return False
+        return True
+
+    def destroy_stranger(self, location: str, key: Key) -> Erased:
+        """Destroy what no row names, and look again. The caller has looked twice, a day apart."""
+        with _storage_errors():
+            (outcome,) = self._storage(location).erase([key])
+        return outcome
 
     def destroy(
         self, doomed: Sequence[Artifact], *, trigger: Trigger, step: Callable[[str], None] = _unwatched

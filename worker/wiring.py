@@ -28,6 +28,7 @@ from worker.flows.guard import Guard
 from worker.flows.hold import Holding
 from worker.flows.process import Process
 from worker.flows.receive import Receive
+from worker.flows.reconcile import Reconcile
 from worker.flows.refuse import Refuse
 from worker.flows.renew import Renew
 from worker.flows.requeue import Requeue
@@ -67,6 +68,7 @@ class House:
     refusing: Refuse
     requeueing: Requeue
     holding: Holding
+    reconciling: Reconcile
     signer: Signer
     entrance: Entrance
     subject_secret: bytes = field(repr=False)
@@ -89,14 +91,7 @@ class House:
         media = BUCKET if BUCKET in locations else MEDIA
         shelf = Shelf(ledger=ledger, locations=locations, media=media, scratch=scratch)
         limits = media_limits(settings)
-        jail = jail or Jail(mode=settings.jail)
-        studio = Studio(
-            jail=jail,
-            limits=limits,
-            video_threads=settings.video_threads,
-            renditions_on=settings.renditions_on,
-            wide_gamut=settings.wide_gamut,
-        )
+        studio = _studio(settings, jail or Jail(mode=settings.jail), limits)
         refuse = Refuse(ledger=ledger, shelf=shelf)
         receive = Receive(
             ledger=ledger, shelf=shelf, refuse=refuse, limits=limits, formats_on=frozenset(settings.formats_on)
@@ -109,7 +104,7 @@ class House:
             settings=settings,
             ledger=ledger,
             shelf=shelf,
-            jail=jail,
+            jail=studio.jail,
             receive=receive,
             processing=Process(
                 ledger=ledger, shelf=shelf, refuse=refuse, studio=studio, progress=Progress(ledger=ledger)
@@ -121,6 +116,7 @@ class House:
             renewing=renew,
             refusing=refuse,
             requeueing=Requeue(ledger=ledger),
+            reconciling=Reconcile(ledger=ledger, shelf=shelf, signer=signer),
             holding=Holding(ledger=ledger, shelf=shelf, secret=secret),
             signer=signer,
             entrance=Entrance(
@@ -155,6 +151,13 @@ class House:
 
     def sweep(self, _target: str, _job: Job, guard: Guard) -> None:
         self.sweeping.run(guard)
+
+    def reconcile(self, _target: str, _job: Job, guard: Guard) -> None:
+        """The daily look: strangers are noted, and erased where the settings say so."""
+        report = self.reconciling.run(guard, apply=self.settings.reconcile_apply)
+        found = {name: getattr(report, name) for name in ("strangers", "erased", "missing", "net_fired", "unfinished")}
+        say = self.log.warning if report.missing or report.net_fired else self.log.info
+        say("reconciled", **found)
 
     def sweep_scratch(self, guard: Guard) -> Swept:
         """What killed runs left behind in the scratch of this host, when it is due: no other host can reach it."""
@@ -198,6 +201,16 @@ class Progress:
     def __call__(self, upload_id: str, percent: int) -> None:
         with self.ledger.begin() as tx:
             uploads.progress(tx, upload_id, percent)
+
+
+def _studio(settings: Settings, jail: Jail, limits: MediaLimits) -> Studio:
+    return Studio(
+        jail=jail,
+        limits=limits,
+        video_threads=settings.video_threads,
+        renditions_on=settings.renditions_on,
+        wide_gamut=settings.wide_gamut,
+    )
 
 
 def _locations(settings: Settings) -> dict[str, Storage]:

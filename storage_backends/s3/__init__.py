@@ -73,9 +73,8 @@ class S3Storage:
             answer = self._bucket.client.head_object(**self._bucket.place(key))
         return Stat(key=key, bytes=answer["ContentLength"], modified_at=answer["LastModified"].astimezone(UTC))
 
-    def list(self, prefix: str = "") -> Iterator[Stat]:
-        parts = prefix_parts(prefix)
-        return self._entries(parts)
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[Stat]:
+        return self._entries(prefix_parts(prefix), after)
 
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         for key, entry in self._found("list_multipart_uploads", "Uploads", prefix_parts(prefix)):
@@ -97,13 +96,16 @@ class S3Storage:
                 )
             )
 
-    def _entries(self, parts: tuple[str, ...]) -> Iterator[Stat]:
-        for key, entry in self._found("list_objects_v2", "Contents", parts):
+    def _entries(self, parts: tuple[str, ...], after: str) -> Iterator[Stat]:
+        begin = {"StartAfter": self._bucket.root + after} if after else {}
+        for key, entry in self._found("list_objects_v2", "Contents", parts, **begin):
             yield Stat(key=key, bytes=entry["Size"], modified_at=entry["LastModified"].astimezone(UTC))
 
-    def _found(self, verb: str, field: str, parts: tuple[str, ...]) -> Iterator[tuple[Key, dict[str, Any]]]:
+    def _found(
+        self, verb: str, field: str, parts: tuple[str, ...], **given: str
+    ) -> Iterator[tuple[Key, dict[str, Any]]]:
         with answering():
-            for page in self._bucket.pages(verb, "/".join(parts)):
+            for page in self._bucket.pages(verb, "/".join(parts), **given):
                 for entry in page.get(field, ()):
                     key = self._bucket.key(entry["Key"])
                     if key is not None and key.parts[: len(parts)] == parts:

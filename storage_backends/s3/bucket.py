@@ -87,11 +87,11 @@ class Bucket:
         except BadKey:
             return None
 
-    def pages(self, verb: str, prefix: str) -> Iterator[dict[str, Any]]:
+    def pages(self, verb: str, prefix: str, **given: str) -> Iterator[dict[str, Any]]:
         """Every page of a listing of what is `prefix` or lies below it; more may be in them (`a/10` for `a/1`)."""
         parts = prefix_parts(prefix)
         begin = self.root + "/".join(parts) + ("/" if 0 < len(parts) < DEPTH else "")
-        yield from self.client.get_paginator(verb).paginate(Bucket=self.name, Prefix=begin)
+        yield from self.client.get_paginator(verb).paginate(Bucket=self.name, Prefix=begin, **given)
 
 
 def code_of(error: ClientError) -> str:

@@ -62,13 +62,18 @@ def test_an_exhausted_capacity_is_no_space() -> None:
 
 
 class _PrefixTakesNeighbours(MemoryStorage):
-    def list(self, prefix: str = "") -> Iterator[Stat]:
-        return (stat for stat in super().list() if str(stat.key).startswith(prefix))
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[Stat]:
+        return (stat for stat in super().list(after=after) if str(stat.key).startswith(prefix))
 
 
 class _FirstPageOnly(MemoryStorage):
-    def list(self, prefix: str = "") -> Iterator[Stat]:
-        return iter([*super().list(prefix)][:1000])
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[Stat]:
+        return iter([*super().list(prefix, after=after)][:1000])
+
+
+class _BeginsAnew(MemoryStorage):
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[Stat]:
+        return super().list(prefix)
 
 
 class _ErasesByPrefix(MemoryStorage):
@@ -120,6 +125,7 @@ class _MissingIsEmpty(MemoryStorage):
     [
         _PrefixTakesNeighbours,
         _FirstPageOnly,
+        _BeginsAnew,
         _ErasesByPrefix,
         _SaysGone,
         _KeepsHalfAPut,

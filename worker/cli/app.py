@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli import demo, doctor, erase, holds, parts, process, receipts, show, status, sweep, usage
+from worker.cli import demo, doctor, erase, holds, parts, process, receipts, reconcile, show, status, sweep, usage
 from worker.cli.terminal import DONE, INTERRUPTED, REFUSED, WRONG_USAGE, Terminal
 from worker.errors import Defect, MayflyError, Unavailable, UsageRefused
 
@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[Callable[..., int], str]] = {
     "status": (status.status, "Queues, leases, dead letters, what is overdue."),
     "sweep": (sweep.sweep, "Erase what is due."),
     "erase": (erase.erase, "Erase a person or an upload, to the receipt."),
+    "reconcile": (reconcile.reconcile, "Ledger against storage, both ways; tells, and erases with --apply."),
     "verify": (receipts.verify, "Check a receipt offline."),
     "doctor": (doctor.doctor, "Check every dependency; strip and erase live."),
 }

@@ -13,7 +13,6 @@ from worker.cli.house import opened, working
 from worker.cli.process import read_chunks
 from worker.cli.progress import Bars, finish
 from worker.cli.terminal import DONE, REFUSED, Terminal, counted, field, near, place
-from worker.errors import Refused
 from worker.ledger import artifacts
 from worker.model import Artifact, NewUpload, Purpose, new_id
 from worker.privacy.subject import subject_key
@@ -102,8 +101,4 @@ def _lies_there(house: House, copy: Artifact) -> bool:
     """Look with our own eyes, past the ledger."""
     if copy.location == house.shelf.scratch.name:
         return house.shelf.scratch.path(Key.parse(copy.key)).exists()
-    try:
-        house.shelf.size(copy)
-    except Refused:
-        return False
-    return True
+    return house.shelf.lies_there(copy)

@@ -22,6 +22,7 @@ from worker.ledger.uploads import get as get_upload
 from worker.model import Artifact, ArtifactKind, ArtifactState, new_id
 
 _T = tables.artifacts
+BYTES_MISSING = "bytes_missing"
 
 
 def plan(
@@ -172,6 +173,17 @@ def defer(tx: Tx, artifact: Artifact, *, until: datetime, reason: str) -> Artifa
     if deferred is None:
         raise StateConflict("somebody else has this copy now", code="superseded")
     return to_artifact(deferred)
+
+
+def at(tx: Tx, location: str, *, after: str, limit: int) -> list[Artifact]:
+    """Present copies at a location in the order of their keys, behind the key `after`."""
+    mine = (_T.c.location == location, _T.c.key > after, _T.c.state == ArtifactState.PRESENT)
+    return [to_artifact(row) for row in tx.conn.execute(select(_T).where(*mine).order_by(_T.c.key).limit(limit))]
+
+
+def mark_missing(tx: Tx, artifact_id: str) -> None:
+    """Its bytes were looked for and are not there; the row stays present until its erasure sees that it is gone."""
+    tx.conn.execute(update(_T).where(_T.c.id == artifact_id).values(reason=BYTES_MISSING))
 
 
 def oldest_overdue_seconds(tx: Tx) -> int:

@@ -40,7 +40,12 @@ DEAD_JOB = "leases.state = 'dead'"
 DONE_JOB = "leases.state = 'done'"
 ACTIVE_HOLD = "holds.released_at IS NULL"
 ACTIVE_RESTRICTION = "restrictions.lifted_at IS NULL"
+OPEN_SIGHTING = "sightings.state <> 'gone'"
 OPEN_REQUEST = "requests.state = 'open'"
+
+
+# Keys are compared as stores list them, byte by byte, whatever the language of the database.
+KEY = String(259).with_variant(String(259, collation="C"), "postgresql")
 
 
 def _bare(condition: str) -> str:
@@ -97,7 +102,7 @@ artifacts = Table(
     Column("state", String(16), nullable=False),
     Column("fence", Integer, nullable=False),
     Column("location", String(64), nullable=False),
-    Column("key", String(259), nullable=False),
+    Column("key", KEY, nullable=False),
     Column("rule", String(64), nullable=False),
     Column("media_type", String(64)),
     Column("bytes", BigInteger),
@@ -243,6 +248,31 @@ receipts = Table(
     Column("body", Text, nullable=False),
     Column("kept_at", Instant, nullable=False),
     CheckConstraint("(upload_id IS NULL) <> (request_id IS NULL)", name="receipts_of_one"),
+)
+
+# What lies somewhere and no row names it.
+sightings = Table(
+    "sightings",
+    METADATA,
+    Column("location", String(64), primary_key=True),
+    Column("key", KEY, primary_key=True),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("last_seen_at", Instant, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("reason", String(200)),
+    Column("receipt", Text),
+    CheckConstraint("state IN ('seen', 'gone', 'blocked')", name="sightings_state"),
+    CheckConstraint("(state = 'gone') = (receipt IS NOT NULL)", name="sightings_proven"),
+    partial("sightings_open", "first_seen_at", where=OPEN_SIGHTING),
+)
+
+# How far a long walk has come.
+cursors = Table(
+    "cursors",
+    METADATA,
+    Column("name", String(128), primary_key=True),
+    Column("position", String(259), nullable=False),
+    Column("moved_at", Instant, nullable=False),
 )
 
 # No reference to uploads: a tombstone outlives every other row, and is what a restored backup is measured against.

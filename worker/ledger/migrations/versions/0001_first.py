@@ -44,6 +44,9 @@ _POSTGRES_GUARDS = (
 )
 
 
+_KEY = String(259).with_variant(String(259, collation="C"), "postgresql")
+
+
 def upgrade() -> None:
     _leases()
     _requests()
@@ -53,6 +56,7 @@ def upgrade() -> None:
     _events()
     _holds()
     _restrictions()
+    _sightings()
     _outbox()
     _receipts()
     _request_uploads()
@@ -179,7 +183,7 @@ def _artifacts() -> None:
         Column("state", String(16), nullable=False),
         Column("fence", Integer(), nullable=False),
         Column("location", String(64), nullable=False),
-        Column("key", String(259), nullable=False),
+        Column("key", _KEY, nullable=False),
         Column("rule", String(64), nullable=False),
         Column("media_type", String(64), nullable=True),
         Column("bytes", BigInteger(), nullable=True),
@@ -278,6 +282,30 @@ def _restrictions() -> None:
         PrimaryKeyConstraint("id"),
     )
     op.create_index("restrictions_active", "restrictions", ["upload_id"], unique=True, **_where("lifted_at IS NULL"))
+
+
+def _sightings() -> None:
+    op.create_table(
+        "sightings",
+        Column("location", String(64), nullable=False),
+        Column("key", _KEY, nullable=False),
+        Column("first_seen_at", Instant(), nullable=False),
+        Column("last_seen_at", Instant(), nullable=False),
+        Column("state", String(8), nullable=False),
+        Column("reason", String(200), nullable=True),
+        Column("receipt", Text(), nullable=True),
+        CheckConstraint("state IN ('seen', 'gone', 'blocked')", name="sightings_state"),
+        CheckConstraint("(state = 'gone') = (receipt IS NOT NULL)", name="sightings_proven"),
+        PrimaryKeyConstraint("location", "key"),
+    )
+    op.create_index("sightings_open", "sightings", ["first_seen_at"], **_where("state <> 'gone'"))
+    op.create_table(
+        "cursors",
+        Column("name", String(128), nullable=False),
+        Column("position", String(259), nullable=False),
+        Column("moved_at", Instant(), nullable=False),
+        PrimaryKeyConstraint("name"),
+    )
 
 
 def _outbox() -> None:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from storage_backends.errors import ObjectNotFound, StorageError
 from storage_backends.keys import Key
 from storage_backends.scratch import ScratchStorage
-from storage_backends.storage import Erased, Stat, Storage, Stored, Unfinished
+from storage_backends.storage import Erased, Storage, Stored, Unfinished
+from storage_backends.storage import Stat as _Stat
 from worker.errors import Defect, HoldActive, Refused, StateConflict, Unavailable, Unprocessable
 from worker.ledger import artifacts, events, states, uploads
 from worker.ledger.database import Ledger, Tx
@@ -26,6 +27,8 @@ from worker.model import Artifact, ArtifactKind, ArtifactState, Purpose, Trigger
 from worker.retention.rules import deadline, rule_for
 
 CHUNK = 1 << 20
+# One object as it lies somewhere: its key, size in bytes and time of last change.
+Lying: TypeAlias = _Stat
 # A blocked copy is tried again after this long; an operator sees it in `mayfly status` meanwhile.
 BLOCKED_RETRY = timedelta(minutes=5)
 # The most that an address outlives the hiding of what it shows.
@@ -218,7 +221,7 @@ class Shelf:
             with contextlib.suppress(Unavailable):
                 self.destroy([artifact], trigger=Trigger.RETENTION)
 
-    def walk(self, location: str, *, after: str = "") -> Iterator[Stat]:
+    def walk(self, location: str, *, after: str = "") -> Iterator[Lying]:
         """Everything that lies at a location, rows or not, in the order of the keys."""
         with _storage_errors():
             yield from self._storage(location).list(after=after)

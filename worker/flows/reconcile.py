@@ -13,13 +13,12 @@ from itertools import islice
 from typing import Any
 
 from storage_backends.keys import Key
-from storage_backends.storage import Stat
 from worker.flows.guard import Guard
 from worker.ledger import artifacts, cursors, events, sightings
 from worker.ledger.database import Ledger
 from worker.model import Artifact, ArtifactState, new_id
 from worker.privacy.receipt import VERSION, Signer
-from worker.shelf import Shelf
+from worker.shelf import Lying, Shelf
 
 PAGE = 1_000
 # A stranger is erased only when it was seen this long ago as well, and was last written longer ago still.
@@ -85,7 +84,7 @@ class Reconcile:
         with self.ledger.begin() as tx:
             cursors.clear(tx, walk)
 
-    def _stranger(self, location: str, stat: Stat, report: Report, *, apply: bool) -> None:
+    def _stranger(self, location: str, stat: Lying, report: Report, *, apply: bool) -> None:
         key = str(stat.key)
         with self.ledger.begin() as tx:
             # A row may have come since the page was read: P1 puts it before the bytes, so now it would be seen.

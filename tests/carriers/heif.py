@@ -30,11 +30,11 @@ def _avif() -> list[Carrier]:
         _made("free", "hidden_data", lambda avif, mark: avif + box(b"free", mark)),
         _made("uuid", "unknown_block", lambda avif, mark: avif + box(b"uuid", bytes(16), mark)),
         _made("mdat", "hidden_data", lambda avif, mark: avif + box(b"mdat", mark)),
-        _made("meta", "hidden_data", lambda avif, mark: _in_meta(avif, b"", box(b"free", mark))),
+        _made("meta", "hidden_data", lambda avif, mark: in_meta(avif, "", box(b"free", mark))),
         _made("trailer", "trailing_data", lambda avif, mark: avif + mark),
         _made("itemname", "caption", _item_name),
         _made("hdlr", "software", _handler, tag="HandlerDescription"),
-        _made("udes", "caption", lambda avif, mark: _in_meta(avif, b"iprp/ipco", _description(mark))),
+        _made("udes", "caption", lambda avif, mark: in_meta(avif, "iprp/ipco", _description(mark))),
         _made("av1c", "hidden_data", _configuration),
         _made("obu", "hidden_data", _unit_at_end),
         made("avif-depth", "avif-alpha", "depth_map", _depth, mark=b"aux:depth"),
@@ -88,22 +88,23 @@ def _changed(body: bytes, path: str, change: Plant, mark: bytes, *, skip: int = 
 
 
 def _settled(old: bytes, new: bytes) -> bytes:
-    """Every offset of `iloc` follows: what it points to lies behind `meta`."""
+    """Every place in `iloc` follows: what it points to lies behind `meta`. Numbers have four bytes in both writers'."""
     moved = len(new) - len(old)
     at = new.index(b"iloc") + 4
-    version, sizes, base_size = new[at], new[at + 4], new[at + 5] >> 4
-    assert version < 2 and sizes == 0x44 and not base_size  # noqa: PT018 - one layout, that of the one writer
+    version, sizes, based = new[at], new[at + 4], new[at + 5] >> 4
+    assert (version < 2, sizes, based in (0, 4)) == (True, 0x44, True)
     body = bytearray(new)
     (count,) = struct.unpack_from(">H", new, at + 6)
     at += 8
     for _ in range(count):
         at += 4 + (2 if version else 0)
+        places = [at] if based else []
+        at += based
         (extents,) = struct.unpack_from(">H", new, at)
-        at += 2
-        for _extent in range(extents):
-            (offset,) = struct.unpack_from(">I", new, at)
-            struct.pack_into(">I", body, at, offset + moved)
-            at += 8
+        places += [] if based else [at + 2 + 8 * number for number in range(extents)]
+        for place in places:
+            struct.pack_into(">I", body, place, struct.unpack_from(">I", new, place)[0] + moved)
+        at += 2 + 8 * extents
     return bytes(body)
 
 
@@ -111,8 +112,9 @@ def _edited(avif: bytes, path: str, change: Plant, mark: bytes) -> bytes:
     return _settled(avif, _changed(avif, f"meta/{path}".rstrip("/"), change, mark))
 
 
-def _in_meta(avif: bytes, path: bytes, more: bytes) -> bytes:
-    return _edited(avif, path.decode(), lambda body, _: body + more, b"")
+def in_meta(body: bytes, path: str, more: bytes) -> bytes:
+    """With one box more at the end of `meta` (path "") or of one inside it."""
+    return _edited(body, path, lambda inner, _: inner + more, b"")
 
 
 def _item_name(avif: bytes, mark: bytes) -> bytes:

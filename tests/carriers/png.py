@@ -166,14 +166,20 @@ def _default(png: bytes, mark: bytes) -> bytes:
     channels = {2: 3, 6: 4}[png[25]]
     scene = other().resize((width, height)).convert("RGB" if channels == 3 else "RGBA").tobytes()
     row = width * channels
-    rows = [scene[at : at + row] for at in range(0, len(scene), row)]
-    rows[0] = mark.ljust(row, b"\1")[:row]
+    return before_frames(png, mark.ljust(row, b"\1")[:row] + scene[row:])
+
+
+def before_frames(png: bytes, pixels: bytes) -> bytes:
+    """An animation of one frame, the picture; its default image, of these samples, is no frame of it."""
+    width, height = struct.unpack_from(">II", png, 16)
+    row = len(pixels) // height
+    lines = [b"\0" + pixels[at : at + row] for at in range(0, len(pixels), row)]
     frame = b"".join(body for kind, body in chunks_of(png) if kind == b"IDAT")
     return png_of(
         [
             (b"IHDR", chunks_of(png)[0][1]),
             (b"acTL", struct.pack(">II", 1, 0)),
-            (b"IDAT", zlib.compress(b"".join(b"\0" + each for each in rows))),
+            (b"IDAT", zlib.compress(b"".join(lines))),
             (b"fcTL", _control(0, width, height)),
             (b"fdAT", struct.pack(">I", 1) + frame),
             (b"IEND", b""),

@@ -99,7 +99,9 @@ def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[d
     source = _opened(whole, fmt, walked, rows, limits, plain=work == "frame", wide=args.get("wide") is True)
     upright, stored = source.upright, Stored(mode=source.image.mode, profile=source.image.info.get("icc_profile"))
     judge(*upright, walked.frames, limits)
-    animated = fmt.decoder in _ANIMATED and walked.frames > 1
+    # A default image that is no frame is never shown, so one frame behind it is an animation all the same.
+    several = walked.frames > 1 or bool(source.image.info.get("default_image"))
+    animated = fmt.decoder in _ANIMATED and several
     bright = None
     if not animated and any(row.gain_map for row in rows):
         found = sources.Found(data=whole, walked=walked, size=source.canvas, limits=limits)

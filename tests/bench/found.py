@@ -137,7 +137,7 @@ def viewed(paths: list[Path]) -> dict[Path, dict[str, list[str]]]:
         kinds = found.setdefault(Path(row["SourceFile"]), {})
         for tag, value in row.items():
             kind = next((kind for kind, pattern in _PATTERNS if pattern.fullmatch(tag)), None)
-            if kind and value != "":
+            if kind and value != "" and not str(value).startswith("0000:00:00"):
                 kinds.setdefault(kind, []).append(tag)
     return found
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests import corpus
 from tests.carriers import gif, heif, jpeg, plain, png, webp
 from tests.carriers.planted import Carrier, base, decoded
 from tests.darkroom import LIMITS, Darkroom, rendition
@@ -103,6 +105,27 @@ def test_it_is_gone_from_every_rendition_and_told_by_its_kind(darkroom: Darkroom
     assert {kind for kind in carrier.kinds if found.get(kind, 0) <= before.get(kind, 0)} == set(), found
     assert carrier.kinds or carrier.why
     assert len(carrier.mark) < 8 or carrier.mark.decode("latin-1") not in repr(rendered.facts)
+
+
+def test_an_independent_judge_finds_no_mark(darkroom: Darkroom, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """Every rendition of every carrier, in all layers, with every mark as a word that may not be there."""
+    if not pytestconfig.getoption("whole_corpus"):
+        pytest.skip("only with --whole-corpus")
+    leakcheck = corpus.judge()
+    words = [carrier.mark.decode() for carrier in CARRIERS if carrier.mark.startswith(b"CANARY")]
+    files = 0
+    for carrier in CARRIERS:
+        for made in darkroom.render(carrier.planted()).made if not carrier.code else ():
+            files += 1
+            kind = made.media_type.partition("/")[2]
+            (tmp_path / f"{carrier.name}.{made.name}.{kind}").write_bytes(made.body or b"")
+
+    argv = [sys.executable, str(leakcheck), *(part for word in words for part in ("--canary", word)), str(tmp_path)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    assert said.returncode == 0, said.stdout[-3000:] + said.stderr[-2000:]
+    assert f"clean {files}" in said.stdout
+    shutil.rmtree(tmp_path)
 
 
 def told(body: bytes) -> dict[str, int]:

@@ -53,6 +53,8 @@ _SPACES: dict[str, str] = {
     "http://www.digikam.org/ns/1.0": "digiKam",
     "http://ns.acdsee.com/iptc/1.0": "acdsee",
     "http://creativecommons.org/ns": "cc",
+    "http://darktable.sf.net": "darktable",
+    "http://www.gimp.org/xmp": "GIMP",
 }
 # Prefixes of old or sloppy writers, for names whose namespace is not declared in what could be read.
 _ALIASES = {"xap": "xmp", "xapMM": "xmpMM", "xapRights": "xmpRights", "Camera": "GCamera", "xapGImg": "xmpGImg"}
@@ -93,7 +95,7 @@ _TABLE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "timestamps",
             r"xmp:\w*Date|photoshop:DateCreated|exif:DateTime\w+|exif:GPS(?:Time|Date)Stamp|tiff:DateTime|stEvt:when"
             r"|dc:date|dcterms:(?:created|modified|dateCopyrighted)|MicrosoftPhoto:DateAcquired|xmpDM:shotDate"
-            r"|exifEX:\w*Time\w*|pdf:(?:Creation|Mod)Date|acdsee:datetime|GPano:(?:First|Last)PhotoDate|stRef:lastModifyDate",
+            r"|exifEX:\w*Time\w*|pdf:(?:Creation|Mod)Date|acdsee:datetime|GPano:(?:First|Last)PhotoDate|stRef:lastModifyDate|GIMP:TimeStamp",
         ),
         ("thumbnail", r"xmp:Thumbnails|xmpGImg:\w+"),
         ("depth_map", r"GDepth:\w+|depthData:\w+|Device:(?:Camera|Profile)\w*"),
@@ -103,7 +105,7 @@ _TABLE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("attachments", r"GAudio:\w+"),
         (
             "edit_history",
-            r"xmpMM:.+|stEvt:(?!when).+|stRef:.+|crs:(?!CameraProfile).+|digiKam:ImageHistory"
+            r"xmpMM:.+|stEvt:(?!when).+|stRef:.+|crs:(?!CameraProfile).+|digiKam:ImageHistory|darktable:.+"
             r"|photoshop:(?:DocumentAncestors|History|TextLayers|SidecarForExtension)"
             r"|exifEX:(?:ImageEditingSoftware|MetadataEditingSoftware|RAWDevelopingSoftware)",
         ),
@@ -112,7 +114,7 @@ _TABLE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (
             "software",
             r"xmp:CreatorTool|tiff:Software|stEvt:softwareAgent|pdf:Producer|Iptc4xmpExt:AISystem\w*"
-            r"|GPano:(?:Stitching|Capture)Software|exifEX:CameraFirmware",
+            r"|GPano:(?:Stitching|Capture)Software|exifEX:CameraFirmware|GIMP:(?:Version|Platform|API)",
         ),
         (
             "comment",

@@ -117,10 +117,14 @@ def tone_mapped(
     gain: Image.Image | None = None,
     canary: str | None = None,
     version: int = 0,
+    shown: tuple[int, int] | None = None,
 ) -> bytes:
-    """An AVIF or HEIC with a derived `tmap` item (ISO/IEC 23008-12, amendment of 2024)."""
+    """An AVIF or HEIC with a derived `tmap` item (ISO/IEC 23008-12, amendment of 2024); of the picture, but not of the
+    map, only its middle is `shown`."""
+    crop = struct.pack(">IIIIiIiI", shown[0], 1, shown[1], 1, 0, 1, 0, 1) if shown else b""
     make = avif if kind == "avif" else heic
-    base, above = coded(make(samples.scene(*size))), coded(make(gain or glow(size[0] // 2, size[1] // 2)))
+    base = coded(make(samples.scene(*size)), (pieces.box(b"clap", crop),) if shown else ())
+    above = coded(make(gain or glow(size[0] // 2, size[1] // 2)))
     return heif(
         kind.encode(),
         [

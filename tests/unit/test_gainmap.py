@@ -143,6 +143,16 @@ def test_a_heic_turned_by_its_boxes_is_turned_once(turns: int) -> None:
     assert (made.base.width > made.base.height) == (made.gain.width > made.gain.height) == (turns % 2 == 0)
 
 
+def test_a_cropped_avif_shows_nothing_of_its_map_beside_the_crop() -> None:
+    """The map of a picture of which only the middle is shown is no way to see the rest."""
+    made = gainmaps.taken_apart(made_here(gainmaps.tone_mapped("avif", shown=(128, 96)))["share_hdr"])
+
+    middle = gainmaps.glow(128, 96).crop((32, 24, 96, 72)).resize((4, 4), Image.Resampling.BOX)
+    assert (made.base.size, made.gain.size) == ((128, 96), (64, 48))
+    ours = made.gain.resize((4, 4), Image.Resampling.BOX)
+    assert all(abs(a - b) <= 3 for a, b in zip(middle.tobytes(), ours.tobytes(), strict=True))
+
+
 def _corners(size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
     """Top left, bottom left, bottom right, top right."""
     width, height = size
@@ -216,6 +226,7 @@ LEFT_OUT: dict[str, Callable[[], bytes]] = {
     "a tone map of another version": lambda: gainmaps.tone_mapped("avif", version=1),
     "a tone map that no brand names": lambda: gainmaps.tone_mapped("avif").replace(b"tmap", b"none", 1),
     "a tone map of another shape": lambda: gainmaps.tone_mapped("heic", gain=gainmaps.glow(64, 128)),
+    "a cropped HEIC": lambda: gainmaps.tone_mapped("heic", shown=(128, 96)),
     "another shape": lambda: gainmaps.ultra_hdr((320, 240), gain=gainmaps.glow(80, 120)),
     "cut": _cut,
     "a map that does not decode": _broken_map,

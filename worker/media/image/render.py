@@ -104,7 +104,7 @@ def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[d
     animated = fmt.decoder in _ANIMATED and several
     bright = None
     if not animated and any(row.gain_map for row in rows):
-        found = sources.Found(data=whole, walked=walked, size=source.canvas, limits=limits)
+        found = sources.Found(data=whole, walked=walked, size=source.image.size, limits=limits)
         bright = sources.find(found, fmt)
     made, facts = _animation(source, walked) if animated else _still(source, bright, walked)
     if fmt.decoder == "PNG" and hidden.behind_samples(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _APPLE_URN = "urn:com:apple:photo:2020:aux:hdrgainmap"
 FIT = 1024
 # How many candidates of one file are looked at.
 _MOST = 4
+_PADDING = 64
 Opened = Callable[[], Image.Image | None]
 
 
@@ -41,7 +43,7 @@ class GainMap:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A file and what its walk said; `size` is of the picture as its decoder shows it, in pixels."""
+    """A file and what its walk said; `size` is of the picture as its decoder shows it, in pixels: an AVIF uncropped."""
 
     data: Data
     walked: Walked
@@ -58,6 +60,19 @@ class Found:
         one, other = size[0] * self.size[1], size[1] * self.size[0]
         if abs(one - other) > 0.02 * max(one, other) + max(*self.size, *size):
             raise ValueError("a map of another shape")
+
+    def shown_of(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """What a map's picture shows of it, where the picture is cropped: nothing beside it, to whole pixels."""
+        left, top, right, bottom = self.walked.crop or (0, 0, *self.size)
+        across, down = size[0] / self.size[0], size[1] / self.size[1]
+        begin = math.ceil(left * across), math.ceil(top * down)
+        end = math.floor(right * across), math.floor(bottom * down)
+        return (*begin, max(end[0], begin[0] + 1), max(end[1], begin[1] + 1))
+
+    def cropped(self) -> bool:
+        """Whether more is left out than what an encoder adds to fill its largest blocks."""
+        left, top, right, bottom = self.walked.crop or (0, 0, self.walked.width, self.walked.height)
+        return max(self.walked.width - (right - left), self.walked.height - (bottom - top)) >= _PADDING
 
 
 def find(found: Found, fmt: Format) -> GainMap | None:
@@ -117,7 +132,7 @@ def _opened(file: bytes, decoder: str, found: Found) -> Image.Image:
         found.fits(image.size)
         image.draft(None, fitted(image.size, FIT))
         image.load()
-        return image.copy()
+        return image.crop(found.shown_of(image.size)) if decoder == "AVIF" else image.copy()
 
 
 def _of_boxes(found: Found, decoder: str) -> Iterator[tuple[Said, Opened]]:
@@ -129,6 +144,9 @@ def _of_boxes(found: Found, decoder: str) -> Iterator[tuple[Said, Opened]]:
 
 
 def _of_heif(found: Found) -> Iterator[tuple[Said, Opened]]:
+    """None of a cropped picture: its decoder crops each item by its own word, and a map may have none."""
+    if found.cropped():
+        return
     yield from _of_boxes(found, "HEIF")
     exif = b"".join(found.carried("exif")[:1])
     said = next((said for packet in found.carried("xmp") if (said := numbers.from_apple(packet, exif))), None)

@@ -99,8 +99,8 @@ def drawn(room: Darkroom, sources: dict[str, Source], *, wide: bool = False) -> 
             yield Pair(name=name, before=fitted(before), after=fitted(after))
 
 
-def viewed(data: bytes) -> Image.Image | None:
-    """As a viewer shows it: turned, its own profile taken to sRGB; None where Pillow alone cannot."""
+def viewed(data: bytes, *, managed: bool = True) -> Image.Image | None:
+    """As a viewer shows it: turned, its own profile taken to sRGB if `managed`; None where Pillow alone cannot."""
     pillow_heif.register_heif_opener()
     try:
         with warnings.catch_warnings():
@@ -113,9 +113,12 @@ def viewed(data: bytes) -> Image.Image | None:
             image = ImageOps.exif_transpose(image)
             if image.mode.startswith("I"):
                 image = image.point(lambda value: value / 257).convert("L")
-            if profile and image.mode in ("RGB", "L", "CMYK"):
-                image = charts.managed(image, profile)
-            return image.convert("RGBA")
+            if not managed or not profile or image.mode not in ("RGB", "RGBA", "L", "CMYK"):
+                return image.convert("RGBA")
+            shown = charts.managed(image.convert("RGB") if image.mode == "RGBA" else image, profile)
+            if image.mode == "RGBA":
+                shown.putalpha(image.getchannel("A"))
+            return shown.convert("RGBA")
     except Exception:  # a file that only Mayfly decodes has nothing to stand beside
         return None
 

@@ -14,9 +14,11 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageChops, ImageCms
 
-from tests import charts, pieces
+from tests import charts, gainmaps, pieces
 from tests.charts import chart, managed
 from tests.darkroom import Darkroom, near, opened, rendition
+from worker.media.limits import MediaLimits
+from worker.media.walk import heif
 
 ADOBE, P3, WIDE = pieces.rgb_profile("adobe"), pieces.rgb_profile("p3", gamma=None), pieces.rgb_profile("rec2020")
 WIDE_SRGB = pieces.rgb_profile("rec2020", gamma=None)
@@ -249,3 +251,26 @@ def test_a_frame_of_a_film_is_taken_as_it_is_shown(darkroom: Darkroom) -> None:
 )
 def test_the_measure_is_that_of_its_paper(one: Any, other: Any, apart: float) -> None:
     assert charts.de2000(one, other) == pytest.approx(apart, abs=5e-5)
+
+
+def walked_colours(items: list[gainmaps.Item], references: list[tuple[bytes, int, list[int]]]) -> dict[bytes, bytes]:
+    return heif.walk(gainmaps.heif(b"heic", items, references), MediaLimits()).colours
+
+
+def numbers(primaries: int) -> bytes:
+    return pieces.box(b"colr", b"nclx" + struct.pack(">HHHB", primaries, 13, 6, 0x80))
+
+
+def test_the_numbers_are_those_of_the_picture_that_is_shown() -> None:
+    """Not those of a picture beside it; a grid without any of its own has those of its first tile."""
+    size = pieces.box(b"ispe", bytes(4) + struct.pack(">II", 64, 64))
+    grid = gainmaps.Item(kind=b"grid", data=b"\0\0\0\0" + struct.pack(">HH", 64, 64), properties=(size,))
+    tile = gainmaps.Item(kind=b"hvc1", data=b"x", properties=(size, numbers(12)))
+    beside = gainmaps.Item(kind=b"hvc1", data=b"x", properties=(size, numbers(9)))
+    plain = gainmaps.Item(kind=b"hvc1", data=b"x", properties=(size,))
+    own = gainmaps.Item(kind=b"grid", data=grid.data, properties=(size, numbers(1)))
+
+    assert walked_colours([tile, beside], []) == {b"nclx": numbers(12)[12:]}
+    assert walked_colours([plain, beside], []) == {}
+    assert walked_colours([grid, tile, beside], [(b"dimg", 1, [2])]) == {b"nclx": numbers(12)[12:]}
+    assert walked_colours([own, tile], [(b"dimg", 1, [2])]) == {b"nclx": numbers(1)[12:]}

@@ -37,12 +37,12 @@ def _avif() -> list[Carrier]:
         _made("udes", "caption", lambda avif, mark: in_meta(avif, "iprp/ipco", _description(mark))),
         _made("av1c", "hidden_data", _configuration),
         _made("obu", "hidden_data", _unit_at_end),
-        made("avif-depth", "avif-alpha", "depth_map", _depth, mark=b"aux:depth"),
+        made("avif-depth", "avif-alpha", "depth_map", _depth, mark=b"aux:depth", into="avif-alpha"),
     ]
 
 
 def _made(name: str, kinds: str, plant: Plant, **more: object) -> Carrier:
-    return made(f"avif-{name}", "avif", kinds, plant, **more)
+    return made(f"avif-{name}", "avif", kinds, plant, into="avif", **more)
 
 
 def _block(what: str, mark: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def prove(
     """
     if media_type not in PUBLISHED:
         raise unprocessable("not_proven")
-    limits = rewritten_within or (_VIDEO if media_type.startswith("video/") else _PICTURE)
+    limits = rewritten_within or _limits(media_type)
     args = {"media_type": media_type, "gain_map": gain_map, "rewritten": rewritten_within is not None}
     descriptor = _in_memory([source]) if isinstance(source, bytes) else _opened(source)
     try:
@@ -79,7 +79,7 @@ def prove_pictures(jail: Jail, pictures: Sequence[Picture]) -> list[Proof | None
     descriptor = _in_memory([picture.body for picture in pictures])
     try:
         parts = [[picture.media_type, picture.gain_map, len(picture.body)] for picture in pictures]
-        said = _asked(jail, descriptor, {"parts": parts}, _PICTURE).get("parts")
+        said = _asked(jail, descriptor, {"parts": parts}, _limits(*(each.media_type for each in pictures))).get("parts")
     finally:
         os.close(descriptor)
     if not isinstance(said, list) or len(said) != len(pictures):
@@ -88,6 +88,13 @@ def prove_pictures(jail: Jail, pictures: Sequence[Picture]) -> list[Proof | None
         _proof(each, hashlib.sha256(picture.body).hexdigest(), picture.media_type)
         for each, picture in zip(said, pictures, strict=True)
     ]
+
+
+def _limits(*media_types: str) -> Limits:
+    if any(media_type.startswith("video/") for media_type in media_types):
+        return _VIDEO
+    # The decoder of AVIF has threads of its own.
+    return replace(_PICTURE, threads="image/avif" in media_types)
 
 
 def _asked(jail: Jail, descriptor: int, args: dict[str, Any], limits: Limits) -> dict[str, Any]:

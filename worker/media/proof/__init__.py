@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from worker.errors import Unprocessable
-from worker.media.proof import gainmap, jpeg, mp4, native, png, rewritten, webp
+from worker.media.proof import avif, gainmap, jpeg, mp4, native, png, rewritten, webp
 from worker.media.proof.doubt import Doubt, need
 from worker.media.proof.rehearsal import rehearse
 
@@ -24,6 +24,7 @@ _PICTURES: dict[str, Callable[[bytes], None]] = {
     "image/jpeg": jpeg.check,
     "image/png": png.check,
     "image/webp": webp.check,
+    "image/avif": avif.check,
 }
 _WITH_GAIN_MAP: dict[str, Callable[[bytes], None]] = {"image/jpeg": gainmap.check}
 

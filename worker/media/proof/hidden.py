@@ -29,11 +29,22 @@ def lossy(planes: Planes) -> None:
     half = (width + 1) // 2, (height + 1) // 2
     sizes = (planes.size, half, half, planes.size)
     *colours, alpha = (_plane(part, size) for part, size in zip(planes.parts, sizes, strict=True))
+    _nowhere(alpha, list(zip(colours, (_CELL, _CELL // 2, _CELL // 2), (_BLACK, _GREY, _GREY), strict=True)))
+
+
+def decoded(image: Image.Image) -> None:
+    """The same for an RGBA picture that a lossy coder made, whose planes are not to be had."""
+    luma, *chroma = image.convert("RGB").convert("YCbCr").split()
+    _nowhere(image.getchannel("A"), [(luma, _CELL, 0), *((plane, _CELL, _GREY) for plane in chroma)])
+
+
+def _nowhere(alpha: Image.Image, planes: list[tuple[Image.Image, int, int]]) -> None:
+    """`planes` are samples, how many of them a cell has to a side, and their level in black."""
     lowest, _highest = alpha.getextrema()
     if lowest:
         return
     clear = _well_inside(alpha.point([255] + [0] * 255))
-    for plane, scale, level in zip(colours, (_CELL, _CELL // 2, _CELL // 2), (_BLACK, _GREY, _GREY), strict=True):
+    for plane, scale, level in planes:
         # A cell's mean is above 0 when a single sample of it is set.
         coloured = plane.point([0 if abs(value - level) <= _LEVELS else 255 for value in range(256)]).reduce(scale)
         need(ImageChops.multiply(coloured, clear).getbbox() is None, "colour under transparency")

@@ -16,6 +16,7 @@ _SAVED: dict[str, tuple[str, dict[str, object]]] = {
     "image/jpeg": ("RGB", {"quality": 85, "subsampling": "4:2:0"}),
     "image/png": ("RGBA", {}),
     "image/webp": ("RGBA", {"quality": 80, "exact": True}),
+    "image/avif": ("RGBA", {"quality": 75, "speed": 10, "max_threads": 1}),
 }
 
 

@@ -95,7 +95,12 @@ def _cover(film: bytes, word: bytes) -> bytes:
     exif = pieces.exif_block({0x013B: word.decode()}, gps={0x0002: ((48, 1), (51, 1), (28, 1))})
     jpeg = io.BytesIO()
     Image.new("RGB", (16, 16), (200, 30, 30)).save(jpeg, "JPEG", exif=b"Exif\0\0" + exif)
-    covers = box("ilst", box("covr", box("data", struct.pack(">II", 13, 0) + jpeg.getvalue())))
+    return with_cover(film, jpeg.getvalue())
+
+
+def with_cover(film: bytes, picture: bytes) -> bytes:
+    """Said to be a JPEG."""
+    covers = box("ilst", box("covr", box("data", struct.pack(">II", 13, 0) + picture)))
     return put(film, "moov", box("udta", box("meta", bytes(4) + _handler(b"mdir") + covers)))
 
 

@@ -127,6 +127,14 @@ def _blue(seen: tuple[int, ...]) -> bool:
     return seen[2] > 180 and max(seen[:2]) < 60
 
 
+def test_a_cover_that_is_no_picture_keeps_no_film_back(room: Cinema, base: Path, tmp_path: Path) -> None:
+    clip = written(tmp_path, "cover.mp4", mp4.with_cover(base.read_bytes(), b"\xff\xd8CANARY_NO-PICTURE"))
+
+    rendered = gone(room, clip, [b"CANARY_NO-PICTURE"])
+
+    assert rendered.facts.removed["thumbnail"] == 1
+
+
 def test_what_encoders_of_sound_sign_with(room: Cinema, tmp_path: Path) -> None:
     for clip in (others.sound(tmp_path, "libmp3lame", ".mp4"), _vorbis(tmp_path)):
         assert any(word in clip.read_bytes() for word in (b"LAME", b"Xiph"))

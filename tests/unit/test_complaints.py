@@ -8,11 +8,17 @@ from worker.errors import Unavailable
 from worker.media.codes import CODES
 from worker.media.video import complaints
 
-HARMLESS = b"[mjpeg @ 0x5586e0c3b2c0] Codec (mjpeg) not on whitelist 'h264,hevc,aac'"
+HARMLESS = b"[eia_608 @ 0x5586e0c3b2c0] Codec (eia_608) not on whitelist 'h264,hevc,aac'"
 
 
 def test_a_stream_that_is_not_taken_is_no_complaint() -> None:
-    assert complaints.heard(HARMLESS + b"\n\n" + HARMLESS.replace(b"mjpeg", b"mov_text") + b"\n") == b""
+    assert complaints.heard(HARMLESS + b"\n\n" + HARMLESS.replace(b"eia_608", b"mov_text") + b"\n") == b""
+
+
+def test_a_cover_that_is_no_picture_is_no_complaint() -> None:
+    said = b"[mjpeg @ 0x5586e0] No JPEG data found in image\n[png @ 0x5586e0] Invalid PNG signature 0x52494646.\n"
+
+    assert complaints.heard(said) == b""
 
 
 @pytest.mark.parametrize(
@@ -21,7 +27,9 @@ def test_a_stream_that_is_not_taken_is_no_complaint() -> None:
         b"[h264 @ 0x55] error while decoding MB 4 0, bytestream 4289",
         b"x" + HARMLESS,
         HARMLESS + b" and more",
-        b"[mjpeg @ 0x55] Codec (mjpeg) not on whitelist 'h264'; see [also]",
+        b"[h264 @ 0x55] Codec (h264) not on whitelist 'hevc'; see [also]",
+        b"[mjpeg2 @ 0x55] No JPEG data found in image",
+        b"x[mjpeg @ 0x55] No JPEG data found in image",
     ],
 )
 def test_everything_else_is_heard(line: bytes) -> None:

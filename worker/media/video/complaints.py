@@ -9,7 +9,10 @@ from worker.media.codes import unprocessable
 
 # A stream that is not taken (subtitles, a cover, telemetry) may be of a codec that is not on the list: that is what
 # the list is for. Where the picture's or the sound's own codec is meant, ffmpeg does not end with status 0.
-_HARMLESS = re.compile(rb"\[\w+ @ 0x[0-9a-f]+\] Codec \(\w+\) not on whitelist '[\w,]+'")
+# A cover that is no picture is none of the film: its decoders are asked by ffprobe alone, and never for a film.
+_HARMLESS = re.compile(
+    rb"\[\w+ @ 0x[0-9a-f]+\] Codec \(\w+\) not on whitelist '[\w,]+'|\[(?:mjpeg|png|bmp) @ 0x[0-9a-f]+\] .*"
+)
 
 # First match wins.
 _CODES: tuple[tuple[bytes, str], ...] = (

@@ -1,5 +1,8 @@
 """The video workshop: walked, probed, encoded anew, settled, counted frame by frame, a poster from the settled film.
 
+A film is always encoded anew. Copying it where the second reader would pass the copy was measured
+(`tests.bench.copies`): of 27 clips of the shared collections that are published 8 would do, none of the 11 with sound.
+
 Every step is a tool in the jail. Exit status 0 is not believed: a tool must also be silent, and what was written is
 decoded whole and held against what was read (`security.md` S22).
 """

@@ -127,7 +127,9 @@ def _checked_frames(header: Header, frames: list[_Frame]) -> None:
 def _word(found: dict[bytes, bytes], profile: bytes | None) -> bytes:
     """What says the colours: our profile, or the one word that stands for whatever said that they are sRGB."""
     if profile is not None:
-        return chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile, 9))
+        # Its usual name, and one stored block (RFC 1951, 3.2.4): the same bytes with any zlib.
+        stored = b"\x78\x01\x01" + struct.pack("<HH", len(profile), 65_535 - len(profile)) + profile
+        return chunk(b"iCCP", b"ICC Profile\0\0" + stored + struct.pack(">I", zlib.adler32(profile)))
     return chunk(b"sRGB", b"\0") if found.keys() & _COLOURS else b""
 
 

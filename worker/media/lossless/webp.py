@@ -31,7 +31,8 @@ def rewrite(data: bytes, orientation: int, profile: bytes | None) -> bytes:
     if frames:
         return _animation(chunks, frames, profile)
     picture = _turned(_picture(chunks), orientation)
-    alpha = any(_has_alpha(*each) for each in picture)
+    # Of a lossless picture the flag only says that it may have alpha.
+    alpha = picture[0][0] != b"VP8 "
     if profile is None and picture[0][0] != b"ALPH":
         return _file(picture)
     size = struct.pack("<I", (_size(*picture[-1])[0] - 1))[:3] + struct.pack("<I", _size(*picture[-1])[1] - 1)[:3]
@@ -61,7 +62,7 @@ def _picture(chunks: Chunks) -> Chunks:
         found = found[1:]
     elif kinds not in ([b"VP8 "], [b"VP8L"], [b"ALPH", b"VP8 "]):
         raise Declined("unusual_coding")
-    return [(kind, _bare(body)) if kind == b"VP8L" and _has_alpha(kind, body) else (kind, body) for kind, body in found]
+    return [(kind, _bare(body) if kind == b"VP8L" and _has_alpha(kind, body) else body) for kind, body in found]
 
 
 def _turned(picture: Chunks, orientation: int) -> Chunks:

@@ -9,14 +9,13 @@ import re
 import struct
 from dataclasses import dataclass, field
 
+from worker.media.proof import profile
 from worker.media.proof.doubt import need
 from worker.media.proof.native import turbojpeg
-from worker.media.proof.rewritten import icc
 
 _APP0 = b"JFIF\0\1\1\0\0\1\0\1\0\0"
 _APP14 = b"Adobe\0\x64\0\0\0\0"
 _TAG = re.compile(rb"Exif\0\0MM\0\*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0[\2-\x08]\0\0\0\0\0\0")
-_PROFILE = b"ICC_PROFILE\0\1\1"
 _BASELINE, _PROGRESSIVE = 0xC0, 0xC2
 _NOT_SAMPLES = re.compile(rb"\xff[^\0]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
@@ -84,8 +83,7 @@ def _head(file: _File) -> int | None:
     if file.data[file.at : file.at + 2] == b"\xff\xe1":
         need(_TAG.fullmatch(file.segment()[1]) is not None, "APP1")
     if file.data[file.at : file.at + 2] == b"\xff\xe2":
-        profile = file.segment()[1]
-        need(profile[:14] == _PROFILE and icc.ours(profile[14:]), "APP2")
+        profile.in_jpeg(file.segment()[1])
     return None if plain else body[11]
 
 

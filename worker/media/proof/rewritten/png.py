@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops
 
+from worker.media.proof import profile
 from worker.media.proof.doubt import need
-from worker.media.proof.rewritten import icc
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -74,10 +74,7 @@ def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 def _colour(before: dict[bytes, bytes]) -> None:
     need(before.get(b"sRGB", b"\0") == b"\0", "sRGB")
     if b"iCCP" in before:
-        name, packed = before[b"iCCP"][:5], before[b"iCCP"][5:]
-        stream = zlib.decompressobj()
-        profile = stream.decompress(packed, icc.MOST)
-        need(name == b"icc\0\0" and stream.eof and not stream.unused_data and icc.ours(profile), "profile")
+        profile.in_png(before[b"iCCP"])
 
 
 def _head(body: bytes, before: dict[bytes, bytes]) -> _Head:

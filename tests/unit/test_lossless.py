@@ -354,3 +354,14 @@ def test_a_format_that_is_not_rewritten_is_said_so(darkroom: Darkroom) -> None:
 
     assert [made.name for made in rendered.made] == ["thumb"]
     assert rendered.left_out == {"original_clean": "format"}
+
+
+def test_what_would_take_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An extra may not cost the upload its time: the limits, lowered here, are of the samples that are gone through."""
+    monkeypatch.setattr("worker.media.lossless.pixels.MOST_CODED", 1_000)
+    monkeypatch.setattr("worker.media.lossless.webp.MOST_CODED", 1_000)
+    monkeypatch.setattr("worker.media.lossless.gif.MOST_CODES", 300)
+
+    assert tried(SOURCES["png-rgba"]()) == Rewritten(code="too_large")
+    assert tried(SOURCES["webp-lossless"]()) == Rewritten(code="too_large")
+    assert tried(SOURCES["gif-animated"]()) == Rewritten(code="too_large")

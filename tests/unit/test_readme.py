@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
-from worker.media.codes import CODES
+from worker.media.codes import CODES, LEFT_OUT
 from worker.settings import PREFIX, Settings
 
 README = Path(__file__).parents[2] / "README.md"
@@ -33,3 +33,8 @@ def test_the_readme_lists_every_setting() -> None:
 def test_the_readme_lists_every_reason_in_its_own_words() -> None:
     rows = re.findall(r"^\| `([a-z_:]+)` \| (.+?) \| (rejected|failed) \|$", README.read_text("utf-8"), re.MULTILINE)
     assert rows == [(entry.code, entry.text, entry.outcome.value) for entry in CODES.values()]
+
+
+def test_the_readme_lists_every_reason_for_leaving_out_an_extra() -> None:
+    table = README.read_text("utf-8").partition("| `left_out` says | because |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE) == list(LEFT_OUT)

@@ -75,6 +75,7 @@ LEFT_OUT: dict[str, str] = {
     "orientation": "it cannot be turned upright without loss",
     "hidden_data": "it hides what cannot be taken out without loss",
     "unusual_coding": "it is coded in a way that is not rewritten",
+    "too_large": "it is too large to be rewritten in time",
     "not_proven": "it could not be proven clean",
     "no_gain_map": "the file has no HDR gain map that can be kept",
 }

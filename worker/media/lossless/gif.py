@@ -14,6 +14,8 @@ from worker.media.lossless.declined import Declined
 
 _LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _TABLE, _INTERLACED = 0x80, 0x40
+# Bytes of all images. A megabyte takes half a second here and most of one in the second reader.
+MOST_CODES = 12_000_000
 # Colour resolution of eight bits, which says nothing of the file it came from.
 _RESOLUTION = 0x70
 
@@ -52,6 +54,7 @@ class _Screen:
     height: int
     background: int
     palette: _Palette | None
+    bytes_left: int
     images: list[_Image] = field(default_factory=list)
     loop: int | None = None
 
@@ -94,7 +97,9 @@ def _parsed(data: bytes) -> _Screen:
     width, height, flags, background = struct.unpack_from("<HHBB", data, 6)
     palette, at = _palette(data, 13, flags)
     in_use = palette is not None and background < palette.size
-    screen = _Screen(width=width, height=height, background=background if in_use else 0, palette=palette)
+    screen = _Screen(
+        width=width, height=height, background=background if in_use else 0, palette=palette, bytes_left=MOST_CODES
+    )
     if palette:
         palette.used.add(screen.background)
     control = b""
@@ -134,6 +139,9 @@ def _image(data: bytes, at: int, control: bytes, screen: _Screen) -> int:
     shown = palette or screen.palette
     if shown is None or not 1 < minimum < 9:
         raise Declined("unusual_coding")
+    screen.bytes_left -= len(packed)
+    if screen.bytes_left < 0:
+        raise Declined("too_large")
     codes, used = lzw.trimmed(packed, minimum, width * height)
     clear = {control[3]} if control and control[0] & 1 else set()
     if max(used) >= shown.size:

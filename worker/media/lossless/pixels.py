@@ -18,6 +18,8 @@ from worker.media.lossless.declined import Declined
 
 Streams = list[tuple[bytes | None, bytes]]
 _PALETTE, _WITH_ALPHA = 3, (4, 6)
+# The most pixels of a picture that is coded anew, which takes some seconds.
+MOST_CODED = 24_000_000
 
 
 def without_hidden(header: Header, streams: Streams) -> tuple[Header, Streams]:
@@ -100,6 +102,8 @@ def _decoded(header: Header, control: bytes | None, packed: bytes) -> Image.Imag
 
 
 def _encoded(image: Image.Image) -> bytes:
+    if image.width * image.height > MOST_CODED:
+        raise Declined("too_large")
     body = io.BytesIO()
     Image.frombytes(image.mode, image.size, image.tobytes()).save(body, "PNG", compress_level=4, bits=8)
     return samples_of(body.getvalue())

@@ -15,6 +15,7 @@ from PIL import Image, ImageChops
 
 from worker.media.image.orientation import turned
 from worker.media.lossless.declined import Declined
+from worker.media.lossless.pixels import MOST_CODED
 
 _ALPHA, _ANIMATION, _PROFILE = 0x10, 0x02, 0x20
 _PICTURE = (b"ALPH", b"VP8 ", b"VP8L")
@@ -110,6 +111,8 @@ def _bare(body: bytes) -> bytes:
 
 def coded(image: Image.Image) -> bytes:
     """A lossless bitstream of these samples."""
+    if image.width * image.height > MOST_CODED:
+        raise Declined("too_large")
     made = io.BytesIO()
     image.save(made, "WEBP", lossless=True, exact=True, quality=20, method=1)
     ((_kind, body),) = _picture(list(_chunks(made.getvalue()[12:])))

@@ -35,6 +35,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.fixture(scope="module")
+def plain(room: Cinema, base: Path) -> bytes:
+    """What is made of the clip in which nothing is planted."""
+    return film(room.render(base)).read_bytes()
+
+
 def gone(room: Cinema, clip: Path, words: list[bytes]) -> Rendered:
     """Renders and proves it; no word of it is left in any dress."""
     body = clip.read_bytes()
@@ -157,17 +163,16 @@ def test_codecs_that_are_not_taken_are_refused(room: Cinema, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("carrier", [*mp4.BOXES, *streams.H264], ids=lambda each: each.name)
 def test_each_alone(
-    room: Cinema, base: Path, tmp_path: Path, pytestconfig: pytest.Config, carrier: mp4.Carrier
+    request: pytest.FixtureRequest, room: Cinema, base: Path, tmp_path: Path, carrier: mp4.Carrier
 ) -> None:
-    if not pytestconfig.getoption("whole_corpus"):
+    if not request.config.getoption("whole_corpus"):
         pytest.skip("all of them in one clip above; each alone with --whole-corpus")
     clip = written(tmp_path, "one.mp4", carrier.into(base.read_bytes()))
 
     rendered = gone(room, clip, [carrier.word] if carrier.word else [])
 
     assert rendered.facts.removed[carrier.kind] >= 1
-    plain = room.render(base)
-    assert film(rendered).read_bytes() == film(plain).read_bytes(), "what was planted changes not a byte"
+    assert film(rendered).read_bytes() == request.getfixturevalue("plain"), "what was planted changes not a byte"
 
 
 def test_nothing_that_is_planted_survives_plain_copying_either_way(base: Path, tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import struct
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests import bombs, pieces, samples
 from tests.darkroom import LIMITS, picture
@@ -128,6 +130,16 @@ def test_a_gif_ends_without_its_trailer_or_with_bytes_behind_it() -> None:
     assert walked(data[:-1]).frames == 5
     behind = walked(data + b"behind")
     assert [carrier.data for carrier in behind.carriers if carrier.form == "trailing"] == [b"behind"]
+
+
+def test_a_sequence_may_say_its_size_in_its_track_alone() -> None:
+    body = io.BytesIO()
+    first, *more = [Image.new("RGB", (64, 48), (number * 90, 20, 40)) for number in range(3)]
+    first.save(body, "AVIF", save_all=True, append_images=more, speed=10)
+
+    found = walked(body.getvalue().replace(b"ispe", b"skip"))
+
+    assert (found.width, found.height, found.frames) == (64, 48, 3)
 
 
 def test_a_jpeg_ends_at_the_end_of_its_first_picture() -> None:

@@ -80,7 +80,9 @@ def of_items(data: Data, items: Items, walked: Walked) -> None:
             for found in bitstream.READERS[kind](body):
                 walked.add(found)
     _other_pictures(items, walked)
-    largest = max((struct.unpack_from(">II", data, at + 4) for kind, at, _ in items.properties if kind == b"ispe"))
+    sizes = (struct.unpack_from(">II", data, at + 4) for kind, at, _ in items.properties if kind == b"ispe")
+    # A sequence says its size in its track alone.
+    largest = max(sizes, default=(walked.width, walked.height))
     clear = items.properties[0][1] if items.properties else 0
     for kind, begin, end in items.properties:
         _property(kind, data[begin : min(end, begin + max(walked.room, _LABEL))], largest, walked)

@@ -23,7 +23,8 @@ quick:
 corpus: check
 	.venv/bin/python -m pytest --whole-corpus tests/flows/test_corpus_pictures.py tests/flows/test_corpus_videos.py \
 		tests/flows/test_corpus_found.py tests/carriers/test_pictures.py tests/flows/test_carriers_video.py \
-		tests/unit/test_image_large.py tests/e2e/test_main_job.py
+		tests/unit/test_image_large.py tests/unit/test_mutants.py tests/unit/test_bad_pictures.py \
+		tests/e2e/test_main_job.py
 
 # Three processes keep two processors busy, since tests wait for servers a third of their time; a file's tests stay
 # together, since they share what they start.

@@ -37,27 +37,36 @@ class Part:
 
 
 Join = Callable[[list[Part]], bytes]
+# Quantisation and Huffman tables of a JPEG.
+_TABLES = frozenset({b"\xdb", b"\xc4"})
 Change = Callable[[Random, list[Part]], tuple[str, bool]]
 
 
-def mutant(media_type: str, body: bytes, dice: Random) -> Mutant:
-    """One to three changes of a finished file of one of the published types."""
+def mutant(media_type: str, body: bytes, dice: Random, *, ours: bool = True) -> Mutant:
+    """One to three changes of a finished file of one of the published types. Where it is not `ours` but an original
+    with its samples untouched, the tables that the samples need are the camera's, and as good as samples."""
     if dice.random() < 0.2:
         return _raw(body, dice)
     split, join = FORMATS[media_type]
     parts = split(body)
-    said, planted = [], False
+    for part in parts:
+        part.pixels = part.pixels or (not ours and part.kind in _TABLES)
+    said, planted, other = [], False, False
     for _ in range(dice.choice((1, 1, 1, 2, 3))):
         row = _row(parts, dice)
         if row:
-            what, plants = dice.choice(_CHANGES)(dice, row)
+            change = dice.choice(_CHANGES)
+            before = [part.payload for part in row if part.pixels]
+            what, plants = change(dice, row)
             said.append(what)
             planted = planted or plants
+            # Samples that were altered may run on into what stands behind them, and need it.
+            other = other or (change in (_alter, _bit) and before != [part.payload for part in row if part.pixels])
     made = join(parts)
     if dice.random() < 0.1:
-        made, planted = made + CANARY, True
+        made, planted, other = made + CANARY, True, False
         said.append("a tail")
-    return Mutant(body=made, what=", ".join(said), planted=planted and CANARY in made)
+    return Mutant(body=made, what=", ".join(said), planted=planted and not other and CANARY in made)
 
 
 def _raw(body: bytes, dice: Random) -> Mutant:
@@ -151,6 +160,7 @@ _CHANGES: tuple[Change, ...] = (_put, _put, _put, _drop, _twin, _swap, _grow, _a
 # Names that mean something somewhere.
 _KINDS = (
     *(bytes((marker, 0, 0, 0)) for marker in (0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xFE, 0xDB, 0xC4, 0xDD, 0xF5, 0xC1)),
+    *(b"\x21\xfe", b"\x21\xff", b"\x21\x01", b"\x21\xf9", b"\x2c\0"),
     *(b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"iCCP", b"tIME", b"pHYs", b"acTL", b"caBX", b"sRGB", b"gAMA", b"IDAT"),
     *(b"EXIF", b"XMP ", b"ICCP", b"ALPH", b"ANIM", b"ANMF", b"VP8 ", b"VP8L", b"VP8X", b"C2PA"),
     *(b"udta", b"meta", b"uuid", b"free", b"skip", b"wide", b"mdat", b"moov", b"trak", b"hdlr", b"ilst", b"sgpd"),
@@ -173,6 +183,40 @@ def _jpeg_of(parts: list[Part]) -> bytes:
     """The part without a marker is the samples; a text among them must not read as a marker."""
     made = [part.payload if part.kind == b"\0" else pieces.segment(part.kind[0], part.payload) for part in parts]
     return b"\xff\xd8" + b"".join(made) + b"\xff\xd9"
+
+
+def _gif_parts(body: bytes) -> list[Part]:
+    """The head with its palette, then blocks, each with its chain of sub-blocks."""
+    at = 13 + _palette(body[10])
+    found = [Part(kind=b"GI", payload=body[2:at])]
+    while body[at] != 0x3B:
+        begin = at
+        at += 2 if body[at] == 0x21 else 11 + _palette(body[at + 9])
+        while body[at]:
+            at += 1 + body[at]
+        at += 1
+        found.append(Part(kind=body[begin : begin + 2], payload=body[begin + 2 : at], pixels=body[begin] == 0x2C))
+    return found
+
+
+def _palette(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _sub_blocks(inner: bytes) -> bytes:
+    parts = [inner[at : at + 255] for at in range(0, len(inner), 255)]
+    return b"".join(bytes((len(part),)) + part for part in parts) + b"\0"
+
+
+def _gif_of(parts: list[Part]) -> bytes:
+    """What was put in, or ends no chain any more, is made one."""
+    made = [
+        part.kind + (part.payload if part.payload.endswith(b"\0") else _sub_blocks(part.payload))
+        if part.kind[0] == 0x21
+        else part.kind + part.payload
+        for part in parts
+    ]
+    return b"".join(made) + b"\x3b"
 
 
 def _png_parts(body: bytes) -> list[Part]:
@@ -263,6 +307,7 @@ FORMATS: dict[str, tuple[Callable[[bytes], list[Part]], Join]] = {
     "image/jpeg": (_jpeg_parts, _jpeg_of),
     "image/png": (_png_parts, _png_of),
     "image/webp": (_webp_parts, _webp_of),
+    "image/gif": (_gif_parts, _gif_of),
     "image/avif": (_box_parts, _boxes_of),
     "video/mp4": (_box_parts, _film_of),
 }

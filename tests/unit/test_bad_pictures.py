@@ -7,19 +7,23 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from tests import bombs, corpus, floods, pieces, samples
+from tests import bombs, corpus, floods, mutants, pieces, samples
 from tests.darkroom import Darkroom
 from tests.processes import MIB, children_of, zygote
 from worker.errors import Unprocessable
+from worker.media.codes import CODES
 from worker.media.formats import HEAD_BYTES, sniff
 from worker.media.image.metadata import KINDS
 
 pytestmark = pytest.mark.slow
 
 MARK = "CANARY-7731"
+# Codes of a decoder that was crashed, starved or fooled, or of an output that could not be proven.
+DEFECTS = {"decoder_crash", "decoder_protocol_error", "decoder_memory", "decoder_timeout", "not_proven"}
 # How other formats begin, or what makes a reader of them begin: in none of our pictures, wherever.
 STRANGE = (b"PK\3\4", b"PK\5\6", b"%PDF", b"<script", b"<html", b"<?php", b"ftypisom", b"#!/bin", b"alert(", b"moov")
 BEGINNINGS = {"image/jpeg": b"\xff\xd8\xff", "image/png": pieces.PNG, "image/webp": b"RIFF", "image/avif": b"\0\0\0"}
@@ -165,6 +169,30 @@ def test_files_of_two_formats_by_the_experts_give_one_or_none(darkroom: Darkroom
             assert code not in {"not_proven", "decoder_crash", "decoder_protocol_error"}, path.name
             assert [media_type for media_type, body in bodies if not of_one_format(body, media_type)] == [], path.name
     assert seen > 5
+
+
+MUTATED = {
+    "jpeg": "image/jpeg", "jpeg-progressive": "image/jpeg", "png": "image/png", "png-animated": "image/png",
+    "webp": "image/webp", "webp-animated": "image/webp", "gif-animated": "image/gif", "avif": "image/avif",
+    "heic": "image/avif",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MUTATED)
+def test_mutants_of_what_comes_in_end_clean_or_with_a_code(
+    darkroom: Darkroom, pytestconfig: pytest.Config, kind: str
+) -> None:
+    """Whatever is put in, taken out or altered: no decoder dies, nothing stays, and what comes out is proven."""
+    whole = samples.KINDS[kind]()
+    for seed in range(200 if pytestconfig.getoption("whole_corpus") else 5):
+        made = mutants.mutant(MUTATED[kind], whole, Random(seed))
+        if (found := sniff(made.body)) is None or found.work_class != "image":
+            continue
+        code, bodies, _peak = outcome(darkroom, made.body)
+        assert code in {"", *CODES} - DEFECTS, (seed, made.what)
+        assert [media_type for media_type, body in bodies if mutants.CANARY in body] == [], (seed, made.what)
+    assert os.listdir(darkroom.folder) == []
+    assert children_of(zygote(darkroom.jail)) == set()
 
 
 def picture(path: Path) -> bool:

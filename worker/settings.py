@@ -28,6 +28,7 @@ from pydantic import (
 from worker.errors import UsageRefused
 from worker.media.renditions import extras
 from worker.model import APP, WorkClass
+from worker.retention.book import Book, parse
 from worker.retention.rules import KEEP_FOR_DEFAULT, KEEP_FOR_LEAST, KEEP_FOR_MOST
 
 PREFIX = "MAYFLY_"
@@ -105,6 +106,7 @@ class Settings(AppSettings):
     video_seconds: int = Field(default=600, gt=0, le=86_400)
     video_threads: int = Field(default=2, gt=0, le=64)
     reconcile_apply: bool = False
+    policy: Path | None = None
     apps: dict[str, AppSettings] = {}
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     lease_seconds: float = Field(default=30.0, gt=0)
@@ -172,6 +174,10 @@ class Settings(AppSettings):
         own = self.apps.get(name)
         given = own.model_dump(include=own.model_fields_set) if own else {}
         return AppSettings.model_construct(**{"keep_for": self.keep_for, "keep_for_most": self.keep_for_most, **given})
+
+    def book(self) -> Book:
+        """The retention policy: that of the file, or the built-in one. Raises `UsageRefused` (`bad_policy`)."""
+        return Book() if self.policy is None else parse(_content("MAYFLY_POLICY", str(self.policy)))
 
     @property
     def embedded(self) -> bool:

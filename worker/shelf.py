@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from storage_backends.errors import ObjectNotFound, StorageError
 from storage_backends.keys import Key
@@ -24,6 +24,7 @@ from worker.ledger import artifacts, events, states, uploads
 from worker.ledger.database import Ledger, Tx
 from worker.media.rendered import Proof
 from worker.model import Artifact, ArtifactKind, ArtifactState, Purpose, Trigger, Upload
+from worker.retention.book import Book
 from worker.retention.rules import deadline, rule_for
 
 CHUNK = 1 << 20
@@ -48,6 +49,7 @@ class Shelf:
     locations: Mapping[str, Storage]
     media: str
     scratch: ScratchStorage
+    book: Book
     actor: str = "worker"
 
     def reachable(self) -> Collection[str]:
@@ -61,7 +63,7 @@ class Shelf:
             now_upload = uploads.get(tx, upload.id)
             if now_upload.fence != upload.fence:
                 raise StateConflict("the upload is being erased; nothing more is written for it", code="superseded")
-            rule = rule_for(kind, now_upload.state)
+            rule = rule_for(kind, now_upload.state, self.book.rules)
             return artifacts.plan(
                 tx,
                 upload_id=upload.id,
@@ -230,6 +232,17 @@ class Shelf:
         """Every write that was begun there and not finished."""
         with _storage_errors():
             yield from self._storage(location).unfinished()
+
+    def net(
+        self, days_by_class: Mapping[str, int], *, apply: bool
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The expiry rules that the bucket should have, and those that it has. Raises `Refused` (`no_lifecycle`)."""
+        net = getattr(self._storage(self.media), "net", None)
+        if net is None:
+            raise Refused("this location has no rules of its own; only a bucket has", code="no_lifecycle")
+        with _storage_errors():
+            wanted, present = net(days_by_class, apply=apply)
+        return wanted, present
 
     def lies_there(self, artifact: Artifact) -> bool:
         """Whether the bytes are there, asked of the location itself."""

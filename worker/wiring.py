@@ -31,6 +31,7 @@ from worker.flows.receive import Receive
 from worker.flows.reconcile import Reconcile
 from worker.flows.refuse import Refuse
 from worker.flows.renew import Renew
+from worker.flows.repolicy import Repolicy
 from worker.flows.requeue import Requeue
 from worker.flows.submit import Submit
 from worker.flows.sweep import Sweep, Swept
@@ -69,6 +70,7 @@ class House:
     requeueing: Requeue
     holding: Holding
     reconciling: Reconcile
+    repolicing: Repolicy
     signer: Signer
     entrance: Entrance
     subject_secret: bytes = field(repr=False)
@@ -86,20 +88,26 @@ class House:
             secret = _subject_secret(settings)
             locations = _locations(settings)
             scratch = ScratchStorage(settings.scratch_root())
+        book = settings.book()
         ledger = Ledger(settings.ledger_url(), clock=clock)
         ledger.migrate()
         media = BUCKET if BUCKET in locations else MEDIA
-        shelf = Shelf(ledger=ledger, locations=locations, media=media, scratch=scratch)
+        shelf = Shelf(ledger=ledger, locations=locations, media=media, scratch=scratch, book=book)
         limits = media_limits(settings)
         studio = _studio(settings, jail or Jail(mode=settings.jail), limits)
-        refuse = Refuse(ledger=ledger, shelf=shelf)
+        refuse = Refuse(ledger=ledger, shelf=shelf, book=book)
         receive = Receive(
-            ledger=ledger, shelf=shelf, refuse=refuse, limits=limits, formats_on=frozenset(settings.formats_on)
+            ledger=ledger,
+            shelf=shelf,
+            refuse=refuse,
+            limits=limits,
+            formats_on=frozenset(settings.formats_on),
+            book=book,
         )
-        erase = Erase(ledger=ledger, shelf=shelf, signer=signer, policy_version=POLICY_VERSION)
+        erase = Erase(ledger=ledger, shelf=shelf, signer=signer, policy_version=POLICY_VERSION, book=book)
         fulfil = Fulfil(ledger=ledger, erase=erase, signer=signer)
-        submit = Submit(ledger=ledger, shelf=shelf, receive=receive, intake=INTAKE)
-        renew = Renew(ledger=ledger)
+        submit = Submit(ledger=ledger, shelf=shelf, receive=receive, intake=INTAKE, book=book)
+        renew = Renew(ledger=ledger, book=book)
         return cls(
             settings=settings,
             ledger=ledger,
@@ -107,26 +115,25 @@ class House:
             jail=studio.jail,
             receive=receive,
             processing=Process(
-                ledger=ledger, shelf=shelf, refuse=refuse, studio=studio, progress=Progress(ledger=ledger)
+                ledger=ledger,
+                shelf=shelf,
+                refuse=refuse,
+                studio=studio,
+                progress=Progress(ledger=ledger),
+                book=book,
             ),
             erasing=erase,
-            sweeping=Sweep(ledger=ledger, shelf=shelf, erase=erase),
+            sweeping=Sweep(ledger=ledger, shelf=shelf, erase=erase, book=book),
             fulfilling=fulfil,
             submitting=submit,
             renewing=renew,
             refusing=refuse,
-            requeueing=Requeue(ledger=ledger),
+            requeueing=Requeue(ledger=ledger, book=book),
+            repolicing=Repolicy(ledger=ledger, book=book, most=lambda app: settings.app(app).keep_for_most),
             reconciling=Reconcile(ledger=ledger, shelf=shelf, signer=signer),
             holding=Holding(ledger=ledger, shelf=shelf, secret=secret),
             signer=signer,
-            entrance=Entrance(
-                ledger=ledger,
-                keep_for=lambda app: (settings.app(app).keep_for, settings.app(app).keep_for_most),
-                submitting=submit,
-                renewing=renew,
-                erasing=erase,
-                fulfilling=fulfil,
-            ),
+            entrance=_entrance(settings, ledger, submit, renew, erase, fulfil),
             subject_secret=secret,
         )
 
@@ -210,6 +217,19 @@ def _studio(settings: Settings, jail: Jail, limits: MediaLimits) -> Studio:
         video_threads=settings.video_threads,
         renditions_on=settings.renditions_on,
         wide_gamut=settings.wide_gamut,
+    )
+
+
+def _entrance(
+    settings: Settings, ledger: Ledger, submit: Submit, renew: Renew, erase: Erase, fulfil: Fulfil
+) -> Entrance:
+    return Entrance(
+        ledger=ledger,
+        keep_for=lambda app: (settings.app(app).keep_for, settings.app(app).keep_for_most),
+        submitting=submit,
+        renewing=renew,
+        erasing=erase,
+        fulfilling=fulfil,
     )
 
 

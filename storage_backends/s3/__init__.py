@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from storage_backends.keys import Key, prefix_parts
+from storage_backends.s3 import lifecycle
 from storage_backends.s3.bucket import Bucket, answering
 from storage_backends.s3.erasure import BATCH, Erasure
 from storage_backends.s3.probe import probe
@@ -20,6 +21,7 @@ from storage_backends.s3.upload import PART_BYTES, Upload
 from storage_backends.storage import Capabilities, Erased, Stat, Stored, Unfinished
 
 __all__ = ["Bucket", "S3Storage"]
+_Rules: TypeAlias = list[dict[str, Any]]
 
 
 class S3Storage:
@@ -85,6 +87,11 @@ class S3Storage:
         while batch := list(islice(rest, BATCH)):
             outcomes = Erasure(bucket=self._bucket, keys=batch).run()
             yield from (outcomes[key] for key in batch)
+
+    def net(self, days_by_class: Mapping[str, int], *, apply: bool) -> tuple[_Rules, _Rules]:
+        """The expiry rules that would erase everything without us, and those that are set now; `apply` sets them."""
+        wanted = lifecycle.rules(self._bucket, days_by_class)
+        return wanted, lifecycle.write(self._bucket, wanted) if apply else lifecycle.read(self._bucket)
 
     def link(self, key: Key, *, seconds: int, media_type: str, name: str) -> str:
         """An address at which anybody may read the object for so long; it is served under a name of ours."""

@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from worker.cli import demo, doctor, erase, holds, parts, process, receipts, reconcile, show, status, sweep, usage
+from worker.cli import (
+    demo,
+    doctor,
+    erase,
+    holds,
+    parts,
+    policy,
+    process,
+    receipts,
+    reconcile,
+    show,
+    status,
+    sweep,
+    usage,
+)
 from worker.cli.terminal import DONE, INTERRUPTED, REFUSED, WRONG_USAGE, Terminal
 from worker.errors import Defect, MayflyError, Unavailable, UsageRefused
 
@@ -50,6 +64,12 @@ hold.command("place")(holds.place)
 hold.command("release")(holds.release)
 hold.command("list")(holds.list_)
 app.add_typer(hold, name="hold")
+rules = typer.Typer(no_args_is_help=True, help="What is promised: retention, its change, and the net below it.")
+rules.command("show")(policy.show)
+rules.command("check")(policy.check)
+rules.command("apply")(policy.apply)
+rules.command("lifecycle")(policy.lifecycle)
+app.add_typer(rules, name="policy")
 restrict = typer.Typer(no_args_is_help=True, help="Restriction (GDPR Art. 18): kept, and not used, until it is lifted.")
 restrict.command("place")(holds.restrict)
 restrict.command("lift")(holds.lift)

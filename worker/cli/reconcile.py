@@ -14,7 +14,7 @@ from worker.cli.terminal import DONE, Terminal, counted, field, iso
 _SHOWN = 20
 
 
-class _Unguarded:
+class Unguarded:
     """An operator's own run: no lease can be lost, and Ctrl-C ends it."""
 
     def step(self, name: str) -> None:
@@ -36,7 +36,7 @@ def reconcile(
     """Compare the ledger with every location. Without --apply nothing is erased."""
     terminal: Terminal = ctx.obj
     with opened() as house:
-        report = house.reconciling.run(_Unguarded(), apply=apply)
+        report = house.reconciling.run(Unguarded(), apply=apply)
     document = {**asdict(report), "applied": apply}
     document["items"] = [{name: _plain(value) for name, value in item.items()} for item in report.items]
     if terminal.json:

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from worker.ledger import artifacts
 from worker.ledger.database import Tx
 from worker.model import Artifact, Upload
-from worker.retention.rules import deadline, rule_for
+from worker.retention.rules import RULES, Rule, deadline, rule_for
 
 
-def rewrite(tx: Tx, upload: Upload, copies: Iterable[Artifact], *, actor: str) -> None:
+def rewrite(tx: Tx, upload: Upload, copies: Iterable[Artifact], *, actor: str, rules: tuple[Rule, ...] = RULES) -> None:
     """Set `delete_at` of each copy from the rule for its kind and the upload's present state; the rule's ground is
     recorded as the basis."""
     for copy in copies:
-        rule = rule_for(copy.kind, upload.state)
+        rule = rule_for(copy.kind, upload.state, rules)
         artifacts.set_deadline(
             tx,
             copy.id,

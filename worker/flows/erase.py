@@ -27,6 +27,7 @@ from worker.ledger import (
 from worker.ledger.database import Ledger, Tx
 from worker.model import Artifact, ArtifactKind, ArtifactState, Job, Trigger, Upload, UploadState, WorkClass, new_id
 from worker.privacy.receipt import VERSION, Signer
+from worker.retention.book import Book
 from worker.shelf import Shelf
 
 _ENDED = (ArtifactState.GONE, ArtifactState.UNVERIFIABLE)
@@ -41,6 +42,7 @@ TOMBSTONE_LIVES = timedelta(days=65)
 @dataclass(frozen=True, kw_only=True)
 class Erase:
     ledger: Ledger
+    book: Book
     shelf: Shelf
     signer: Signer
     policy_version: str
@@ -92,7 +94,13 @@ class Erase:
         uploads.describe(tx, upload.id, delete_at=tx.now)
         # Working copies of other hosts are out of this job's reach: due at once, they go with the next sweep there.
         live = artifacts.of_upload(tx, upload.id, states=[ArtifactState.PLANNED, ArtifactState.PRESENT])
-        deadlines.rewrite(tx, hidden, [copy for copy in live if copy.kind is ArtifactKind.SCRATCH], actor="erase")
+        deadlines.rewrite(
+            tx,
+            hidden,
+            [copy for copy in live if copy.kind is ArtifactKind.SCRATCH],
+            actor="erase",
+            rules=self.book.rules,
+        )
         return hidden
 
     def _lift(self, tx: Tx, upload_id: str, trigger: Trigger) -> None:

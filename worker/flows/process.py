@@ -23,6 +23,7 @@ from worker.media.rendered import Made, Proof, Rendered
 from worker.media.studio import Studio
 from worker.model import Artifact, ArtifactKind, ArtifactState, Job, Trigger, Upload, UploadState
 from worker.moderation import policy
+from worker.retention.book import Book
 from worker.shelf import Shelf, copy_to
 
 RESTRICTED_LOOK = timedelta(hours=1)
@@ -34,6 +35,7 @@ class Process:
     """`progress` is told the percentage of a long encoding, at most once a second."""
 
     ledger: Ledger
+    book: Book
     shelf: Shelf
     refuse: Refuse
     studio: Studio
@@ -191,7 +193,7 @@ class Process:
             mine = {artifact.id for artifact in kept}
             present = artifacts.of_upload(tx, upload.id, states=[ArtifactState.PRESENT])
             settled = [copy for copy in present if copy.id in mine or copy.kind is ArtifactKind.ORIGINAL]
-            deadlines.rewrite(tx, ready, settled, actor="process")
+            deadlines.rewrite(tx, ready, settled, actor="process", rules=self.book.rules)
             leases.hurry(tx, "sweep", "all")
 
     def _still_ours(self, upload: Upload) -> bool:

@@ -27,6 +27,7 @@ from worker.model import (
     WorkClass,
     is_id,
 )
+from worker.retention.book import Book
 from worker.retention.rules import rule_for
 from worker.shelf import Shelf
 
@@ -38,6 +39,7 @@ class Receive:
     """`formats_on` names the formats that are off by default and were turned on."""
 
     ledger: Ledger
+    book: Book
     shelf: Shelf
     refuse: Refuse
     limits: MediaLimits
@@ -111,7 +113,7 @@ class Receive:
         with self.ledger.begin() as tx:
             if new.upload_id and tombstones.find(tx, new.upload_id):
                 raise StateConflict("this upload was erased; use a new upload id", code="erased")
-            rule = rule_for(ArtifactKind.ORIGINAL, UploadState.RECEIVING)
+            rule = rule_for(ArtifactKind.ORIGINAL, UploadState.RECEIVING, self.book.rules)
             upload = uploads.create(tx, new, keep_for=keep_for, delete_at=tx.now + rule.most)
             return upload, leases.hold(tx, kind="receive", target=upload.id, work_class=WorkClass.LIFECYCLE)
 

@@ -12,6 +12,7 @@ from worker.ledger.database import Ledger
 from worker.media.codes import CODES
 from worker.model import ArtifactKind, ArtifactState, Trigger, Upload, UploadState, Verdict
 from worker.moderation import policy
+from worker.retention.book import Book
 from worker.retention.rules import rule_for
 from worker.shelf import Shelf
 
@@ -23,6 +24,7 @@ class Refuse:
     """`rejected` where a rule said no, `failed` where the file could not be processed (`worker.media.codes`)."""
 
     ledger: Ledger
+    book: Book
     shelf: Shelf
 
     def run(self, upload: Upload, code: str, *, actor: str) -> Upload:
@@ -40,14 +42,14 @@ class Refuse:
                 code=code,
                 verdict=Verdict.BLOCK if rejected else None,
                 facts={"reasons": [code], "policy": policy.POLICY_VERSION},
-                delete_at=tx.now + rule_for(ArtifactKind.ORIGINAL, outcome).most,
+                delete_at=tx.now + rule_for(ArtifactKind.ORIGINAL, outcome, self.book.rules).most,
             )
             ended = states.move_upload(
                 tx, upload.id, to=outcome, source=upload.state, fence=upload.fence, actor=actor, detail={"code": code}
             )
             live = artifacts.of_upload(tx, upload.id, states=_LIVE)
             kept = [copy for copy in live if copy.kind is ArtifactKind.ORIGINAL and copy.state is ArtifactState.PRESENT]
-            deadlines.rewrite(tx, ended, kept, actor=actor)
+            deadlines.rewrite(tx, ended, kept, actor=actor, rules=self.book.rules)
         kept_ids = {copy.id for copy in kept}
         # It is refused, whatever becomes of these: where a place is away the sweep destroys them, by their rows.
         with contextlib.suppress(Unavailable):

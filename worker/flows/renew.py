@@ -10,11 +10,13 @@ from worker.flows import deadlines
 from worker.ledger import artifacts, uploads
 from worker.ledger.database import Ledger
 from worker.model import ArtifactState, Upload, UploadState
+from worker.retention.book import Book
 
 
 @dataclass(frozen=True, kw_only=True)
 class Renew:
     ledger: Ledger
+    book: Book
 
     def run(self, app: str, upload_id: str, keep_for: timedelta, *, most: timedelta) -> Upload:
         """Keep for `keep_for` from now, at the latest until `most` after the upload came in.
@@ -38,5 +40,5 @@ class Renew:
                 for copy in artifacts.of_upload(tx, upload_id, states=[ArtifactState.PRESENT])
                 if copy.rule.endswith(".published") and copy.kind.value != "original"
             ]
-            deadlines.rewrite(tx, renewed, shown, actor="renew")
+            deadlines.rewrite(tx, renewed, shown, actor="renew", rules=self.book.rules)
             return renewed

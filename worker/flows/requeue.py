@@ -9,12 +9,14 @@ from worker.flows import deadlines
 from worker.ledger import artifacts, leases, states, uploads
 from worker.ledger.database import Ledger, Tx
 from worker.model import ArtifactKind, ArtifactState, UploadState
+from worker.retention.book import Book
 from worker.retention.rules import deadline, rule_for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Requeue:
     ledger: Ledger
+    book: Book
 
     def run(self, job_id: str) -> None:
         """Raises `NotFound` (`job_not_found`), `Refused` (`not_a_job`), and `StateConflict`: `too_old` where the file
@@ -31,7 +33,7 @@ class Requeue:
         back = states.move_upload(
             tx, upload_id, to=UploadState.QUARANTINED, source=UploadState.FAILED, actor="operator"
         )
-        rule = rule_for(ArtifactKind.ORIGINAL, UploadState.QUARANTINED)
+        rule = rule_for(ArtifactKind.ORIGINAL, UploadState.QUARANTINED, self.book.rules)
         until = deadline(
             rule,
             artifact_created_at=back.created_at,
@@ -43,4 +45,10 @@ class Requeue:
             raise StateConflict("the file is too old to be tried again; ask the app to send it anew", code="too_old")
         uploads.describe(tx, upload_id, delete_at=until)
         kept = artifacts.of_upload(tx, upload_id, states=[ArtifactState.PRESENT])
-        deadlines.rewrite(tx, back, [copy for copy in kept if copy.kind is ArtifactKind.ORIGINAL], actor="operator")
+        deadlines.rewrite(
+            tx,
+            back,
+            [copy for copy in kept if copy.kind is ArtifactKind.ORIGINAL],
+            actor="operator",
+            rules=self.book.rules,
+        )

@@ -11,6 +11,7 @@ from worker.flows.receive import HEAD_BYTES, Receive, checked
 from worker.ledger import artifacts, tombstones, uploads
 from worker.ledger.database import Ledger
 from worker.model import ArtifactKind, NewUpload, Upload, UploadState
+from worker.retention.book import Book
 from worker.retention.rules import rule_for
 from worker.shelf import Shelf
 
@@ -28,6 +29,7 @@ def intake_key(app: str, upload_id: str) -> str:
 @dataclass(frozen=True, kw_only=True)
 class Submit:
     ledger: Ledger
+    book: Book
     shelf: Shelf
     receive: Receive
     intake: str
@@ -81,7 +83,7 @@ class Submit:
                 if known.app != new.app or known.subject_key != new.subject_key:
                     raise StateConflict("that upload id is taken; use a new one", code="upload_exists")
                 return known
-            rule = rule_for(ArtifactKind.ORIGINAL, UploadState.RECEIVING)
+            rule = rule_for(ArtifactKind.ORIGINAL, UploadState.RECEIVING, self.book.rules)
             upload = uploads.create(tx, new, keep_for=keep_for, delete_at=tx.now + rule.most)
             artifacts.plan(
                 tx,

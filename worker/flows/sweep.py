@@ -12,6 +12,7 @@ from worker.flows.guard import Guard
 from worker.ledger import artifacts, holds, leases, states, tombstones, uploads
 from worker.ledger.database import Ledger, Tx
 from worker.model import Artifact, Trigger, Upload, UploadState
+from worker.retention.book import Book
 from worker.retention.policy import Action, Record, decide
 from worker.shelf import Shelf
 
@@ -35,6 +36,7 @@ class Swept:
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     ledger: Ledger
+    book: Book
     shelf: Shelf
     erase: Erase
 
@@ -101,7 +103,9 @@ class Sweep:
             owners = {upload_id: uploads.get(tx, upload_id) for upload_id in {copy.upload_id for copy in due}}
             keeping = {upload_id: _keeping(tx, upload_id) for upload_id in owners}
             records = [_record(copy, owners[copy.upload_id]) for copy in due]
-            for copy, decision in zip(due, decide(records, holds=keeping, now=tx.now), strict=True):
+            for copy, decision in zip(
+                due, decide(records, holds=keeping, now=tx.now, rules=self.book.rules), strict=True
+            ):
                 left = whole and owners[copy.upload_id].state is UploadState.ERASING
                 if decision.action is Action.ERASE and not left:
                     doomed.append(copy)

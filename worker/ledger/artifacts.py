@@ -181,6 +181,12 @@ def at(tx: Tx, location: str, *, after: str, limit: int) -> list[Artifact]:
     return [to_artifact(row) for row in tx.conn.execute(select(_T).where(*mine).order_by(_T.c.key).limit(limit))]
 
 
+def living(tx: Tx, *, after: str, limit: int) -> list[Artifact]:
+    """Copies that are planned or present, in the order of their ids, behind the id `after`."""
+    mine = (_T.c.id > after, _T.c.state.in_((ArtifactState.PLANNED, ArtifactState.PRESENT)))
+    return [to_artifact(row) for row in tx.conn.execute(select(_T).where(*mine).order_by(_T.c.id).limit(limit))]
+
+
 def mark_missing(tx: Tx, artifact_id: str) -> None:
     """Its bytes were looked for and are not there; the row stays present until its erasure sees that it is gone."""
     tx.conn.execute(update(_T).where(_T.c.id == artifact_id).values(reason=BYTES_MISSING))

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from worker.media.codes import CODES, LEFT_OUT
+from worker.media.image.metadata import KINDS
 from worker.settings import PREFIX, Settings
 
 README = Path(__file__).parents[2] / "README.md"
@@ -38,3 +39,9 @@ def test_the_readme_lists_every_reason_in_its_own_words() -> None:
 def test_the_readme_lists_every_reason_for_leaving_out_an_extra() -> None:
     table = README.read_text("utf-8").partition("| `left_out` says | because |")[2].partition("\n\n")[0]
     assert re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE) == list(LEFT_OUT)
+
+
+def test_the_readme_lists_every_kind_of_what_is_found() -> None:
+    rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \| ", README.read_text("utf-8"), re.MULTILINE)
+    listed = {kind for row in rows for kind in re.findall(r"`([a-z_]+)`", row)}
+    assert listed >= KINDS

@@ -40,18 +40,18 @@ def kinds_in(block: Data | memoryview, *, file: bool = False, whole: bool = True
     """
     order = "<" if bytes(block[:2]) == b"II" else ">"
     make, left = b"", LOOK_BYTES if whole else 0
-    for entry in entries(block):
-        body = bytes(block[entry.at : entry.at + min(entry.size, _MOST_NOTE)])
-        if entry.tag == _MAKE:
-            make = body
-        elif entry.tag == _MAKER_NOTE:
-            yield from makernote.kinds_in(body, order, make)
+    found = list(entries(block))
+    for entry in found:
+        if entry.tag in (_MAKE, _MAKER_NOTE):
+            body = bytes(block[entry.at : entry.at + min(entry.size, _MOST_NOTE)])
+            make = body if entry.tag == _MAKE else make
+            yield from makernote.kinds_in(body, order, make) if entry.tag == _MAKER_NOTE else ()
         if entry.tag in _NESTED and left > 0:
             yield from _NESTED[entry.tag](bytes(block[entry.at : entry.at + min(entry.size, left)]))
             left -= entry.size
         elif entry.size:
             yield from _of_tag(entry, file=file)
-    if not file and uncovered(block, _spans(block), least=GAP):
+    if not file and uncovered(block, _spans(found), least=GAP):
         yield "hidden_data"
 
 
@@ -91,11 +91,11 @@ _WHOLE = {iptc.IPTC: iptc.kinds_in, iptc.XMP: packet, iptc.ICC: icc.kinds_in, ip
 _NESTED = {700: packet, 33723: photoshop, 34377: photoshop, 34675: icc.kinds_in, 52545: jumbf.kinds_in}
 
 
-def _spans(block: Data | memoryview) -> Iterator[tuple[int, int]]:
+def _spans(found: list[Entry]) -> Iterator[tuple[int, int]]:
     """Bytes that something in the block owns: begin and end."""
     yield 0, 8
     offsets: dict[tuple[str, int], int] = {}
-    for entry in entries(block):
+    for entry in found:
         yield entry.at, entry.at + entry.size
         offsets[entry.where, entry.tag] = entry.value
     for where in ("ifd1", "sub"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from worker.media.walk.found import Data
 
@@ -17,8 +17,7 @@ _MOST_ENTRIES = 5_000
 _DIRECTORIES = {0x8769: "exif", 0x8825: "gps", 0xA005: "interop", 0x014A: "sub", 0x0190: "sub"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One tag. `where` is `ifd0`, `ifd1` (every further one of the chain), `exif`, `gps`, `interop` or `sub`.
 
     `at` and `size` bound its value in the block, wherever the file says that it lies; `value` is that of a short, of a

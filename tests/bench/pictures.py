@@ -25,7 +25,7 @@ from tests.samples import camera_photo
 from worker.media.formats import Format, format_named
 from worker.media.image.client import render_image
 from worker.media.jail import Jail
-from worker.media.proving import prove
+from worker.media.proving import Picture, prove_pictures
 
 MIB = 1 << 20
 PLAIN = """
@@ -131,8 +131,7 @@ def _proven(jail: Jail, path: Path, fmt: Format) -> Cost:
     start = time.monotonic()
     made = render_image(jail, path, fmt, LIMITS)
     before = _children_s(jail)
-    for each in made.made:
-        prove(jail, each.body or b"", each.media_type)
+    prove_pictures(jail, [Picture(body=each.body or b"", media_type=each.media_type) for each in made.made])
     cpu = made.cpu_s + _children_s(jail) - before
     return Cost(cpu_s=cpu, wall_s=time.monotonic() - start, peak=made.peak_rss)
 

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from storage_backends.errors import BadKey, ObjectNotFound, StorageError, StorageUnavailable, TooLarge
 from storage_backends.keys import DEPTH, Key, prefix_parts
-from storage_backends.storage import Capabilities, Erased, Method, Observation, Stat, Stored, Unfinished
+from storage_backends.storage import Capabilities, Erased, Method, Observation, Place, Stat, Stored, Unfinished
 from storage_backends.tree import Tree, answering
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -30,6 +30,8 @@ _NO_FILE = "something that is no file of ours lies under that key; look at the s
 
 class FilesystemStorage:
     """A backend in a directory; many processes may use the same one. The directory is made by the first put."""
+
+    place = Place.DISK
 
     def __init__(self, name: str, root: Path) -> None:
         self.name = name

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from storage_backends.errors import NoSpace, ObjectNotFound, TooLarge
 from storage_backends.keys import Key, prefix_parts
-from storage_backends.storage import Capabilities, Erased, Method, Observation, Stat, Stored, Unfinished
+from storage_backends.storage import Capabilities, Erased, Method, Observation, Place, Stat, Stored, Unfinished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,8 @@ class _Object:
 
 class MemoryStorage:
     """A backend in a dictionary, safe for threads; `capacity` is in bytes over all objects, None for no limit."""
+
+    place = Place.MEMORY
 
     def __init__(self, name: str, *, capacity: int | None = None) -> None:
         self.name = name

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from storage_backends.errors import StorageError
 from storage_backends.keys import Key
-from storage_backends.storage import Erased, Method, Observation
+from storage_backends.storage import Erased, Method, Observation, Place
 from storage_backends.tree import Tree, answering
 
 _ID = re.compile(r"[0-9a-f]{8}")
@@ -28,6 +28,8 @@ _TRIES = 10  # a process that still writes into a directory being removed fills 
 
 class ScratchStorage:
     """Scratch of one host; many of its processes may share the root. The root is made on first use."""
+
+    place = Place.SCRATCH
 
     def __init__(self, root: Path) -> None:
         self._tree = Tree(root)

@@ -72,6 +72,15 @@ class Observation(StrEnum):
     LIST_VERSIONS_EMPTY = "list_versions_empty"
 
 
+class Place(StrEnum):
+    """What kind of place it is that a backend keeps bytes in (a field of the receipt)."""
+
+    DISK = "disk"
+    BUCKET = "bucket"
+    SCRATCH = "scratch"
+    MEMORY = "memory"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Erased:
     """The outcome for one key: gone and looked for again, or why not. `removed` counts objects, versions, markers and
@@ -92,6 +101,7 @@ class Storage(Protocol):
     """Implemented by one class per backend; `storage_backends.contract` is what each must show."""
 
     name: str
+    place: Place
 
     def capabilities(self) -> Capabilities: ...
 

@@ -187,6 +187,9 @@ class Settings(AppSettings):
     def ledger_url(self) -> str:
         return self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.home / 'ledger.db'}"
 
+    def receipts_root(self) -> Path:
+        return self.home.absolute() / "receipts"
+
     def media_root(self) -> Path:
         return self.media or self.home / "media"
 

@@ -303,13 +303,14 @@ class Shelf:
         outcomes: dict[str, Erased] = {}
         for location in {artifact.location for artifact in allowed}:
             keys = [Key.parse(artifact.key) for artifact in allowed if artifact.location == location]
-            place = self.scratch if location == self.scratch.name else self._storage(location)
+            place = self._place(location)
             with _storage_errors():
                 outcomes.update((str(outcome.key), outcome) for outcome in place.erase(keys))
         return outcomes
 
     def _record(self, tx: Tx, artifact: Artifact, outcome: Erased) -> Artifact:
         detail: dict[str, object] = {
+            "place": self.place_of(artifact.location),
             "method": outcome.method.value,
             "removed": outcome.removed,
             "markers": outcome.markers,
@@ -324,6 +325,13 @@ class Shelf:
             return artifacts.defer(tx, moved, until=until or tx.now + BLOCKED_RETRY, reason=reason)
         detail["observation"] = outcome.observation.value
         return states.move_artifact(tx, artifact.id, to=ArtifactState.GONE, actor=self.actor, detail=detail)
+
+    def place_of(self, location: str) -> str:
+        """What kind of place a location is: disk, bucket, scratch, memory."""
+        return self._place(location).place.value
+
+    def _place(self, location: str) -> Storage | ScratchStorage:
+        return self.scratch if location == self.scratch.name else self._storage(location)
 
     def _storage(self, location: str) -> Storage:
         try:

@@ -42,6 +42,7 @@ from worker.media.limits import MediaLimits
 from worker.media.studio import Studio
 from worker.model import Job, UploadState
 from worker.moderation.policy import POLICY_VERSION
+from worker.privacy.folder import ReceiptFolder
 from worker.privacy.receipt import Signer
 from worker.settings import Settings
 from worker.shelf import Shelf
@@ -72,6 +73,7 @@ class House:
     reconciling: Reconcile
     repolicing: Repolicy
     signer: Signer
+    receipt_folder: ReceiptFolder
     entrance: Entrance
     subject_secret: bytes = field(repr=False)
     log: Any = field(default_factory=structlog.get_logger)
@@ -85,6 +87,8 @@ class House:
         with _home_errors():
             _private(settings.home)
             signer = Signer.from_pem(_receipt_key(settings))
+            folder = ReceiptFolder(root=settings.receipts_root())
+            folder.keep_key(signer)
             secret = _subject_secret(settings)
             locations = _locations(settings)
             scratch = ScratchStorage(settings.scratch_root())
@@ -133,6 +137,7 @@ class House:
             reconciling=Reconcile(ledger=ledger, shelf=shelf, signer=signer),
             holding=Holding(ledger=ledger, shelf=shelf, secret=secret),
             signer=signer,
+            receipt_folder=folder,
             entrance=_entrance(settings, ledger, submit, renew, erase, fulfil),
             subject_secret=secret,
         )

@@ -18,7 +18,7 @@ from storage_backends.s3.bucket import Bucket, answering
 from storage_backends.s3.erasure import BATCH, Erasure
 from storage_backends.s3.probe import probe
 from storage_backends.s3.upload import PART_BYTES, Upload
-from storage_backends.storage import Capabilities, Erased, Stat, Stored, Unfinished
+from storage_backends.storage import Capabilities, Erased, Place, Stat, Stored, Unfinished
 
 __all__ = ["Bucket", "S3Storage"]
 _Rules: TypeAlias = list[dict[str, Any]]
@@ -30,6 +30,8 @@ class S3Storage:
     `encryption` is "AES256" or "aws:kms" with `kms_key`; None leaves it to the bucket. `part_bytes`: what is longer
     goes as a multipart upload of parts of this size (5 MiB at least on AWS).
     """
+
+    place = Place.BUCKET
 
     def __init__(
         self,

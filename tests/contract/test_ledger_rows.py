@@ -199,7 +199,9 @@ def test_the_first_receipt_stays(ledger: Ledger) -> None:
         assert receipts.of_request(tx, request_id) == whole
         assert receipts.of_upload(tx, new_id("upl")) is None
         with pytest.raises(Defect):
-            receipts.keep(tx, receipt_id=new_id("rcp"), body="{}")
+            receipts.keep(tx, receipt_id=new_id("rcp"), upload_id=upload.id, request_id=request_id, body="{}")
+        stranger = receipts.keep(tx, receipt_id=new_id("rcp"), body="1")
+        assert (stranger.upload_id, stranger.request_id, stranger.body) == (None, None, "1")
 
 
 def test_a_tombstone_stays_until_its_own_last_day(ledger: Ledger) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,8 +9,9 @@ import typer
 from worker.cli.house import opened, wait_until, working
 from worker.cli.terminal import DONE, REFUSED, Terminal, counted, field, place
 from worker.errors import NotFound, UsageRefused
-from worker.ledger import artifacts, receipts, requests, uploads
+from worker.ledger import artifacts, receipts, requests, salts, uploads
 from worker.model import Trigger, UploadState, is_id
+from worker.privacy.folder import salts_text
 from worker.privacy.subject import subject_key
 from worker.wiring import House
 
@@ -54,6 +53,9 @@ def _print(terminal: Terminal, document: dict[str, Any]) -> None:
     if document["receipt"]:
         field(terminal.out, "receipt", "signed; check it with: mayfly verify FILE")
         place(terminal.out, document["receipt"])
+    if document["salt"]:
+        field(terminal.out, "salt", "shows which file it was, and is nowhere else now: give it to who asked")
+        place(terminal.out, document["salt"])
 
 
 def erase_subject(house: House, app: str, subject: str) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def erase_subject(house: House, app: str, subject: str) -> dict[str, Any]:
         "state": request.state,
         "uploads": request.uploads,
         "artifacts": request.artifacts,
-        "receipt": str(_written(house, receipt)) if receipt else None,
+        **_written(house, receipt),
     }
 
 
@@ -95,18 +97,20 @@ def erase_upload(house: House, upload_id: str) -> dict[str, Any]:
         "state": "completed",
         "uploads": 1,
         "artifacts": count,
-        "receipt": str(_written(house, receipt)) if receipt else None,
+        **_written(house, receipt),
     }
 
 
-def _written(house: House, receipt: receipts.Receipt) -> Path:
-    """The receipt as a file in the home; the ledger keeps the original."""
-    folder = house.settings.home.absolute() / "receipts"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    public = folder / "public_key.pem"
-    public.write_bytes(house.signer.public_pem())
-    path = folder / f"{receipt.id}.json"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(receipt.body)
-    return path
+def _written(house: House, receipt: receipts.Receipt | None) -> dict[str, str | None]:
+    """Receipt and salts as files in the home. The ledger keeps the receipt; the salts it forgets, once they are out."""
+    if receipt is None:
+        return {"receipt": None, "salt": None}
+    path = house.receipt_folder.write(f"{receipt.id}.json", receipt.body)
+    with house.ledger.read() as tx:
+        found = salts.of_receipt(tx, receipt.id)
+    if not found:
+        return {"receipt": str(path), "salt": None}
+    salt = house.receipt_folder.write(f"{receipt.id}.salt", salts_text({each.upload_id: each.salt for each in found}))
+    with house.ledger.begin() as tx:
+        salts.handed_over(tx, found)
+    return {"receipt": str(path), "salt": str(salt)}

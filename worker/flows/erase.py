@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from secrets import token_bytes
 from typing import Any
 
 from worker.errors import HoldActive, Restricted, Unavailable
@@ -20,13 +21,15 @@ from worker.ledger import (
     receipts,
     requests,
     restrictions,
+    salts,
     states,
     tombstones,
     uploads,
 )
 from worker.ledger.database import Ledger, Tx
 from worker.model import Artifact, ArtifactKind, ArtifactState, Job, Trigger, Upload, UploadState, WorkClass, new_id
-from worker.privacy.receipt import VERSION, Signer
+from worker.privacy import bodies
+from worker.privacy.receipt import Signer
 from worker.retention.book import Book
 from worker.shelf import Shelf
 
@@ -153,8 +156,7 @@ class Erase:
                     code="erase_blocked",
                     retry_after=_blocked_for(open_copies, tx.now),
                 )
-            body = self._receipt(tx, upload, copies)
-            receipts.keep(tx, receipt_id=body["receipt_id"], upload_id=upload_id, body=self.signer.sign(body))
+            self._write_receipt(tx, upload, copies)
             tombstones.write(
                 tx,
                 upload_id=upload_id,
@@ -167,25 +169,22 @@ class Erase:
             )
             uploads.forget(tx, upload_id)
 
-    def _receipt(self, tx: Tx, upload: Upload, copies: list[Artifact]) -> dict[str, Any]:
-        story = events.of_upload(tx, upload.id)
-        begun = next(event for event in reversed(story) if event.target == UploadState.ERASING and not _of_copy(event))
-        seen = {str(event.detail["artifact_id"]): event for event in story if event.target == ArtifactState.GONE}
-        body: dict[str, Any] = {
-            "receipt_version": VERSION,
-            "receipt_id": new_id("rcp"),
-            "issued_at": _iso(tx.now),
-            "trigger": begun.detail.get("trigger", Trigger.RETENTION.value),
-            "upload_id": upload.id,
-            "policy_version": self.policy_version,
-            "hidden_at": _iso(begun.at),
-            "completed_at": _iso(tx.now),
-            "artifacts": [_copy_entry(copy, seen.get(copy.id)) for copy in copies],
-            "exclusions_notice": "Items that the law requires to be kept are excluded from every erasure.",
-        }
-        if "request_id" in begun.detail:
-            body["request_id"] = begun.detail["request_id"]
-        return body
+    def _write_receipt(self, tx: Tx, upload: Upload, copies: list[Artifact]) -> None:
+        # The hash of the original is known for the last time in this commit.
+        prints = [copy.sha256 for copy in copies if copy.kind is ArtifactKind.ORIGINAL and copy.sha256]
+        salt = token_bytes(bodies.SALT_BYTES)
+        body = bodies.of_upload(
+            receipt_id=new_id("rcp"),
+            upload_id=upload.id,
+            policy_version=self.policy_version,
+            now=tx.now,
+            copies=copies,
+            story=events.of_upload(tx, upload.id),
+            commitment=bodies.commit(salt, prints[0]) if prints else None,
+        )
+        kept = receipts.keep(tx, receipt_id=body["receipt_id"], upload_id=upload.id, body=self.signer.sign(body))
+        if prints and kept.id == body["receipt_id"]:
+            salts.keep(tx, receipt_id=kept.id, salt=salt)
 
 
 def _blocked_for(copies: list[Artifact], now: datetime) -> timedelta | None:
@@ -193,31 +192,3 @@ def _blocked_for(copies: list[Artifact], now: datetime) -> timedelta | None:
     if any(copy.state is not ArtifactState.BLOCKED for copy in copies):
         return None
     return max(min(copy.next_attempt_at for copy in copies) - now, timedelta(0))
-
-
-def _of_copy(event: events.Event) -> bool:
-    return "artifact_id" in event.detail
-
-
-def _copy_entry(copy: Artifact, gone: events.Event | None) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "artifact_id": copy.id,
-        "kind": copy.kind.value,
-        "location": copy.location,
-        "state": copy.state.value,
-    }
-    if gone is None:
-        return {**entry, "observation": "none", "reason": copy.reason}
-    return {
-        **entry,
-        "method": gone.detail.get("method"),
-        "removed": gone.detail.get("removed"),
-        "markers": gone.detail.get("markers"),
-        "unfinished": gone.detail.get("unfinished"),
-        "observation": gone.detail.get("observation"),
-        "looked_at": _iso(gone.at),
-    }
-
-
-def _iso(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

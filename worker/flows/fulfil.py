@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from worker.errors import HoldActive, Unavailable
 from worker.flows.erase import Erase
 from worker.flows.guard import Guard
-from worker.ledger import leases, receipts, requests, uploads
+from worker.ledger import holds, leases, receipts, requests, uploads
 from worker.ledger.database import Ledger, Tx
-from worker.model import Job, Trigger, UploadState, WorkClass, new_id
-from worker.privacy.receipt import VERSION, Signer
+from worker.model import Job, Trigger, Upload, WorkClass, new_id
+from worker.privacy import bodies
+from worker.privacy.receipt import Signer
 
 PAGE = 200
 
@@ -37,60 +36,59 @@ class Fulfil:
             request = requests.get(tx, request_id)
         if request.subject_key is None:
             return
-        held = self._begin_all(request_id, request.app, request.subject_key, guard)
+        self._begin_all(request, guard)
         with self.ledger.begin() as tx:
             leases.check(tx, job)
-            waiting = [u for u in requests.uploads(tx, request_id) if u.state is not UploadState.ERASED]
-            late = uploads.of_subject(tx, request.app, request.subject_key, limit=1)
-            if waiting or (late and not held):
-                raise Unavailable(f"{len(waiting)} uploads are still being erased", code="erasure_running")
-            self._close(tx, request_id, partial=held > 0)
+            self._close(tx, request_id, self._kept(tx, request))
 
-    def _begin_all(self, request_id: str, app: str, subject_key: str, guard: Guard) -> int:
-        """Every upload of the person begins to be erased; returns how many a hold keeps."""
-        held, after = 0, None
+    def _begin_all(self, request: requests.Request, guard: Guard) -> None:
+        """Every upload of the person begins to be erased, but what a hold keeps."""
+        after = None
         while True:
             guard.check()
             with self.ledger.read() as tx:
-                page = uploads.of_subject(tx, app, subject_key, limit=PAGE, after=after)
+                page = _page(tx, request, after)
             if not page:
-                return held
+                return
             for upload in page:
-                try:
-                    self.erase.begin(upload.id, Trigger.DSR, request_id=request_id)
-                except HoldActive:
-                    held += 1
+                with contextlib.suppress(HoldActive):
+                    self.erase.begin(upload.id, Trigger.DSR, request_id=request.id)
             after = page[-1].id
 
-    def _close(self, tx: Tx, request_id: str, *, partial: bool) -> None:
-        owned = requests.uploads(tx, request_id)
-        entries: list[dict[str, Any]] = []
-        for upload in owned:
-            kept = receipts.of_upload(tx, upload.id)
-            if kept is not None:
-                entries.append({k: v for k, v in json.loads(kept.body).items() if k in ("upload_id", "artifacts")})
-        body: dict[str, Any] = {
-            "receipt_version": VERSION,
-            "receipt_id": new_id("rcp"),
-            "issued_at": _iso(tx.now),
-            "trigger": Trigger.DSR.value,
-            "request_id": request_id,
-            "policy_version": self.erase.policy_version,
-            "completed_at": _iso(tx.now),
-            "state": "partially_completed" if partial else "completed",
-            "uploads": entries,
-            "exclusions_notice": "Items that the law requires to be kept are excluded from every erasure.",
-        }
+    def _kept(self, tx: Tx, request: requests.Request) -> dict[str, str]:
+        """What is left of the person is kept by a hold, now, in this commit; each with the reason that may be said.
+        Raises `Unavailable` while anything else is left: it is still being erased, or has come in since."""
+        kept: dict[str, str] = {}
+        after = None
+        while page := _page(tx, request, after):
+            for upload in page:
+                if not holds.active(tx, upload.id):
+                    raise Unavailable("uploads are still being erased", code="erasure_running")
+                kept[upload.id] = bodies.KEPT_BY_LAW
+            after = page[-1].id
+        return kept
+
+    def _close(self, tx: Tx, request_id: str, kept: dict[str, str]) -> None:
+        owned = [receipts.of_upload(tx, upload.id) for upload in requests.uploads(tx, request_id)]
+        body = bodies.of_request(
+            receipt_id=new_id("rcp"),
+            request_id=request_id,
+            policy_version=self.erase.policy_version,
+            now=tx.now,
+            receipts=[receipt.body for receipt in owned if receipt is not None],
+            kept=kept,
+        )
         receipts.keep(tx, receipt_id=body["receipt_id"], request_id=request_id, body=self.signer.sign(body))
         requests.close(
             tx,
             request_id,
             state=str(body["state"]),
             receipt_id=str(body["receipt_id"]),
-            uploads=len(entries),
-            artifacts=sum(len(entry["artifacts"]) for entry in entries),
+            uploads=len(body["uploads"]),
+            artifacts=sum(len(entry["artifacts"]) for entry in body["uploads"]),
         )
 
 
-def _iso(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _page(tx: Tx, request: requests.Request, after: str | None) -> list[Upload]:
+    """The next uploads of the person that are not erased, also those that are just being."""
+    return uploads.of_subject(tx, request.app, str(request.subject_key), limit=PAGE, after=after)

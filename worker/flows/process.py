@@ -128,7 +128,10 @@ class Process:
         target = room / "original"
         with self.shelf.open(original, upload.purposes) as stream:
             _size, sha256 = copy_to(stream, target, most_bytes=self.studio.most_bytes(upload.media_type or ""))
-        if original.sha256 is not None and sha256 != original.sha256:
+        if original.sha256 is None:  # the app put it there itself
+            with self.ledger.begin() as tx:
+                artifacts.note_hash(tx, original.id, sha256)
+        elif sha256 != original.sha256:
             raise Defect("the original is not what was received", code="original_changed")
         return target
 

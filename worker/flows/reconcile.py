@@ -14,10 +14,11 @@ from typing import Any
 
 from storage_backends.keys import Key
 from worker.flows.guard import Guard
-from worker.ledger import artifacts, cursors, events, sightings
+from worker.ledger import artifacts, cursors, events, receipts, sightings
 from worker.ledger.database import Ledger
 from worker.model import Artifact, ArtifactState, new_id
-from worker.privacy.receipt import VERSION, Signer
+from worker.privacy import bodies
+from worker.privacy.receipt import Signer
 from worker.shelf import Lying, Shelf
 
 PAGE = 1_000
@@ -100,22 +101,23 @@ class Reconcile:
     def _erase(self, location: str, key: Key, first_seen_at: datetime) -> bool:
         erased = self.shelf.destroy_stranger(location, key)
         with self.ledger.begin() as tx:
-            receipt = None
+            receipt_id = None
             if erased.observation is not None:
-                body = {
-                    "receipt_version": VERSION,
-                    "receipt_id": new_id("rcp"),
-                    "issued_at": _iso(tx.now),
-                    "trigger": "reconcile",
-                    "location": location,
-                    "first_seen_at": _iso(first_seen_at),
-                    "method": erased.method.value,
-                    "removed": erased.removed,
-                    "observation": erased.observation.value,
-                }
-                receipt = self.signer.sign(body)
-            sightings.end(tx, location=location, key=str(key), reason=erased.blocked, receipt=receipt)
-        return receipt is not None
+                body = bodies.of_stranger(
+                    receipt_id=new_id("rcp"),
+                    now=tx.now,
+                    location=location,
+                    place=self.shelf.place_of(location),
+                    first_seen_at=first_seen_at,
+                    method=erased.method.value,
+                    removed=erased.removed,
+                    markers=erased.markers,
+                    unfinished=erased.unfinished,
+                    observation=erased.observation.value,
+                )
+                receipt_id = receipts.keep(tx, receipt_id=body["receipt_id"], body=self.signer.sign(body)).id
+            sightings.end(tx, location=location, key=str(key), reason=erased.blocked, receipt_id=receipt_id)
+        return receipt_id is not None
 
     def _missing(self, location: str, report: Report, guard: Guard) -> None:
         """Rows whose bytes are not there, in the order of the listing: both sides are read once, side by side."""
@@ -179,7 +181,3 @@ class Reconcile:
 def _pages(found: Iterator[Any]) -> Iterator[list[Any]]:
     while page := list(islice(found, PAGE)):
         yield page
-
-
-def _iso(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -9,7 +9,7 @@ from datetime import timedelta
 from worker.errors import HoldActive
 from worker.flows.erase import Erase
 from worker.flows.guard import Guard
-from worker.ledger import artifacts, holds, leases, states, tombstones, uploads
+from worker.ledger import artifacts, holds, leases, salts, states, tombstones, uploads
 from worker.ledger.database import Ledger, Tx
 from worker.model import Artifact, Trigger, Upload, UploadState
 from worker.retention.book import Book
@@ -74,9 +74,11 @@ class Sweep:
         return begun
 
     def _tidy(self) -> None:
-        """The ledger's own rows have a last day too: jobs that are done with, tombstones that outlived the backups."""
+        """The ledger's own rows have a last day too: jobs that are done with, salts that nobody asked for, tombstones
+        that outlived the backups."""
         with self.ledger.begin() as tx:
             leases.prune(tx, before=tx.now - DONE_JOBS_LIVE)
+            salts.prune(tx)
             tombstones.prune(tx)
 
     def _due_uploads(self) -> list[str]:

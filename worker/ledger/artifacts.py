@@ -187,6 +187,11 @@ def living(tx: Tx, *, after: str, limit: int) -> list[Artifact]:
     return [to_artifact(row) for row in tx.conn.execute(select(_T).where(*mine).order_by(_T.c.id).limit(limit))]
 
 
+def note_hash(tx: Tx, artifact_id: str, sha256: str) -> None:
+    """The SHA-256 (hex) of a copy that came without one, once it was read. The first one stays."""
+    tx.conn.execute(update(_T).where(_T.c.id == artifact_id, _T.c.sha256.is_(None)).values(sha256=sha256))
+
+
 def mark_missing(tx: Tx, artifact_id: str) -> None:
     """Its bytes were looked for and are not there; the row stays present until its erasure sees that it is gone."""
     tx.conn.execute(update(_T).where(_T.c.id == artifact_id).values(reason=BYTES_MISSING))

@@ -21,8 +21,8 @@ from worker.ledger.database import Tx
 GENESIS = "0" * 64
 DETAIL_KEYS = frozenset({
     "artifact_id", "attempt", "basis", "bytes", "code", "delete_at", "hold_id", "kind", "location", "markers", "method",
-    "name", "observation", "policy", "purposes", "reason", "receipt_id", "removed", "request_id", "review_at", "rule",
-    "step", "trigger", "unfinished", "verdict",
+    "name", "observation", "place", "policy", "purposes", "reason", "receipt_id", "removed", "request_id", "review_at",
+    "rule", "step", "trigger", "unfinished", "verdict",
 })  # fmt: skip
 _LONGEST = 200
 

@@ -1,9 +1,10 @@
-"""Signed receipts, kept word for word: at most one for an upload and one for a request."""
+"""Signed receipts, kept word for word and for good: at most one for an upload and one for a request."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import ColumnElement, select
 
@@ -13,6 +14,7 @@ from worker.ledger.database import Tx
 from worker.ledger.uploads import insert_new
 
 _T = tables.receipts
+_PAGE = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +29,16 @@ class Receipt:
 
 
 def keep(tx: Tx, *, receipt_id: str, upload_id: str | None = None, request_id: str | None = None, body: str) -> Receipt:
-    """Keep a receipt for an upload or a request. Where one is kept already that one stays and is returned: a job that
-    runs twice leaves one receipt."""
-    if (upload_id is None) == (request_id is None):
-        raise Defect("a receipt is for an upload or for a request")
+    """Keep a receipt for an upload, a request, or (neither) for bytes that no row named. Where one is kept already
+    that one stays and is returned: a job that runs twice leaves one receipt."""
+    if upload_id is not None and request_id is not None:
+        raise Defect("a receipt is for an upload or for a request, not for both")
     row = {"id": receipt_id, "upload_id": upload_id, "request_id": request_id, "body": body, "kept_at": tx.now}
     insert_new(tx, _T, row)
-    kept = of_upload(tx, upload_id) if upload_id is not None else of_request(tx, request_id or "")
+    if upload_id is not None:
+        kept = of_upload(tx, upload_id)
+    else:
+        kept = of_request(tx, request_id) if request_id is not None else get(tx, receipt_id)
     if kept is None:
         raise Defect("this receipt id is in use for something else")
     return kept
@@ -49,6 +54,20 @@ def of_request(tx: Tx, request_id: str) -> Receipt | None:
 
 def get(tx: Tx, receipt_id: str) -> Receipt | None:
     return _one(tx, _T.c.id == receipt_id)
+
+
+def first_day(tx: Tx) -> date | None:
+    """The day (UTC) of the oldest receipt."""
+    at = tx.conn.execute(select(_T.c.kept_at).order_by(_T.c.kept_at).limit(1)).scalar_one_or_none()
+    return None if at is None else at.date()
+
+
+def of_day(tx: Tx, day: date) -> Iterator[tuple[str, str]]:
+    """Id and body of every receipt of a day (UTC), those of strangers too, in the order in which they were kept."""
+    begin = datetime.combine(day, time(), UTC)
+    query = select(_T.c.id, _T.c.body).where(_T.c.kept_at >= begin, _T.c.kept_at < begin + timedelta(days=1))
+    rows = tx.conn.execution_options(yield_per=_PAGE).execute(query.order_by(_T.c.kept_at, _T.c.id))
+    return ((row.id, row.body) for row in rows)
 
 
 def _one(tx: Tx, condition: ColumnElement[bool]) -> Receipt | None:

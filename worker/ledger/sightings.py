@@ -22,7 +22,7 @@ _ROOT = tables.artifacts.c
 
 @dataclass(frozen=True, kw_only=True)
 class Sighting:
-    """`state` is seen, gone or blocked; `receipt` the signed proof, once it is gone."""
+    """`state` is seen, gone or blocked; `receipt_id` names the signed proof, once it is gone."""
 
     location: str
     key: str
@@ -30,7 +30,7 @@ class Sighting:
     last_seen_at: datetime
     state: str
     reason: str | None
-    receipt: str | None
+    receipt_id: str | None
 
 
 def note(tx: Tx, *, location: str, key: str) -> Sighting:
@@ -44,16 +44,16 @@ def note(tx: Tx, *, location: str, key: str) -> Sighting:
     }
     if not insert_new(tx, _T, row):
         mine = (_T.c.location == location, _T.c.key == key)
-        back = {"state": "seen", "first_seen_at": tx.now, "receipt": None, "reason": None}
+        back = {"state": "seen", "first_seen_at": tx.now, "receipt_id": None, "reason": None}
         tx.conn.execute(update(_T).where(*mine, _T.c.state == "gone").values(back))
         tx.conn.execute(update(_T).where(*mine).values(last_seen_at=tx.now))
     return _get(tx, location, key)
 
 
-def end(tx: Tx, *, location: str, key: str, reason: str | None, receipt: str | None) -> Sighting:
-    """It was looked for and is gone (`receipt`), or is kept from going (`reason`)."""
-    state = "gone" if receipt else "blocked"
-    values = {"state": state, "reason": reason, "receipt": receipt}
+def end(tx: Tx, *, location: str, key: str, reason: str | None, receipt_id: str | None) -> Sighting:
+    """It was looked for and is gone (with a receipt), or is kept from going (`reason`)."""
+    state = "gone" if receipt_id else "blocked"
+    values = {"state": state, "reason": reason, "receipt_id": receipt_id}
     tx.conn.execute(update(_T).where(_T.c.location == location, _T.c.key == key).values(values))
     return _get(tx, location, key)
 

@@ -247,7 +247,26 @@ receipts = Table(
     Column("request_id", String(36), ForeignKey("requests.id"), unique=True),
     Column("body", Text, nullable=False),
     Column("kept_at", Instant, nullable=False),
-    CheckConstraint("(upload_id IS NULL) <> (request_id IS NULL)", name="receipts_of_one"),
+    # Neither: for bytes that no row named.
+    CheckConstraint("upload_id IS NULL OR request_id IS NULL", name="receipts_of_one"),
+    Index("receipts_of_day", "kept_at", "id"),
+)
+
+# The salts of commitments, until they are handed over or their time is up.
+salts = Table(
+    "salts",
+    METADATA,
+    Column("receipt_id", String(36), ForeignKey("receipts.id"), primary_key=True),
+    Column("salt", String(64), nullable=False),
+    Column("expires_at", Instant, nullable=False, index=True),
+)
+
+# The signed statement of what receipts a day has.
+receipt_days = Table(
+    "receipt_days",
+    METADATA,
+    Column("day", String(10), primary_key=True),
+    Column("body", Text, nullable=False),
 )
 
 # What lies somewhere and no row names it.
@@ -260,9 +279,9 @@ sightings = Table(
     Column("last_seen_at", Instant, nullable=False),
     Column("state", String(8), nullable=False),
     Column("reason", String(200)),
-    Column("receipt", Text),
+    Column("receipt_id", String(36), ForeignKey("receipts.id")),
     CheckConstraint("state IN ('seen', 'gone', 'blocked')", name="sightings_state"),
-    CheckConstraint("(state = 'gone') = (receipt IS NOT NULL)", name="sightings_proven"),
+    CheckConstraint("(state = 'gone') = (receipt_id IS NOT NULL)", name="sightings_proven"),
     partial("sightings_open", "first_seen_at", where=OPEN_SIGHTING),
 )
 

@@ -56,9 +56,9 @@ def upgrade() -> None:
     _events()
     _holds()
     _restrictions()
-    _sightings()
     _outbox()
     _receipts()
+    _sightings()
     _request_uploads()
     for statement in _POSTGRES_GUARDS if op.get_bind().dialect.name == "postgresql" else _SQLITE_GUARDS:
         op.execute(statement)
@@ -293,9 +293,13 @@ def _sightings() -> None:
         Column("last_seen_at", Instant(), nullable=False),
         Column("state", String(8), nullable=False),
         Column("reason", String(200), nullable=True),
-        Column("receipt", Text(), nullable=True),
+        Column("receipt_id", String(36), nullable=True),
         CheckConstraint("state IN ('seen', 'gone', 'blocked')", name="sightings_state"),
-        CheckConstraint("(state = 'gone') = (receipt IS NOT NULL)", name="sightings_proven"),
+        CheckConstraint("(state = 'gone') = (receipt_id IS NOT NULL)", name="sightings_proven"),
+        ForeignKeyConstraint(
+            ["receipt_id"],
+            ["receipts.id"],
+        ),
         PrimaryKeyConstraint("location", "key"),
     )
     op.create_index("sightings_open", "sightings", ["first_seen_at"], **_where("state <> 'gone'"))
@@ -332,7 +336,7 @@ def _receipts() -> None:
         Column("request_id", String(36), nullable=True),
         Column("body", Text(), nullable=False),
         Column("kept_at", Instant(), nullable=False),
-        CheckConstraint("(upload_id IS NULL) <> (request_id IS NULL)", name="receipts_of_one"),
+        CheckConstraint("upload_id IS NULL OR request_id IS NULL", name="receipts_of_one"),
         ForeignKeyConstraint(
             ["request_id"],
             ["requests.id"],
@@ -344,6 +348,25 @@ def _receipts() -> None:
         PrimaryKeyConstraint("id"),
         UniqueConstraint("request_id"),
         UniqueConstraint("upload_id"),
+    )
+    op.create_index("receipts_of_day", "receipts", ["kept_at", "id"])
+    op.create_table(
+        "salts",
+        Column("receipt_id", String(36), nullable=False),
+        Column("salt", String(64), nullable=False),
+        Column("expires_at", Instant(), nullable=False),
+        ForeignKeyConstraint(
+            ["receipt_id"],
+            ["receipts.id"],
+        ),
+        PrimaryKeyConstraint("receipt_id"),
+    )
+    op.create_index("ix_salts_expires_at", "salts", ["expires_at"])
+    op.create_table(
+        "receipt_days",
+        Column("day", String(10), nullable=False),
+        Column("body", Text(), nullable=False),
+        PrimaryKeyConstraint("day"),
     )
 
 

@@ -60,7 +60,7 @@ def test_an_acknowledgement_is_no_proof(house: House) -> None:
     # And when it has come to its senses, the same erasure ends with a receipt
     lying.honest = True
     with other.ledger.begin() as tx:
-        tx.conn.exec_driver_sql("UPDATE artifacts SET lease_until = NULL, next_attempt_at = delete_at")
+        tx.conn.exec_driver_sql("UPDATE artifacts SET lease_until = NULL, next_attempt_at = state_at")
     houses.work(other)
     assert houses.upload_of(other, upload.id).state is UploadState.ERASED
 

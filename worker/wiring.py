@@ -5,22 +5,16 @@ Build it after a fork, never before: connections and the jail's zygote do not su
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import structlog
 from pydantic import SecretStr
 
-from storage_backends.errors import StorageError
 from storage_backends.filesystem import FilesystemStorage
 from storage_backends.scratch import ScratchStorage
 from storage_backends.storage import Storage
-from worker.errors import Unavailable
+from worker import home
 from worker.flows.entrance import Entrance
 from worker.flows.erase import Erase
 from worker.flows.fulfil import Fulfil
@@ -44,6 +38,7 @@ from worker.model import Job, UploadState
 from worker.moderation.policy import POLICY_VERSION
 from worker.privacy.folder import ReceiptFolder
 from worker.privacy.receipt import Signer
+from worker.retention.book import Book
 from worker.settings import Settings
 from worker.shelf import Shelf
 
@@ -84,19 +79,14 @@ class House:
 
         Raises `Unavailable` (`home_read_only`, `disk_full`, `ledger_unavailable`) in one clear line.
         """
-        with _home_errors():
-            _private(settings.home)
-            signer = Signer.from_pem(_receipt_key(settings))
-            folder = ReceiptFolder(root=settings.receipts_root())
-            folder.keep_key(signer)
-            secret = _subject_secret(settings)
-            locations = _locations(settings)
-            scratch = ScratchStorage(settings.scratch_root())
+        with home.told():
+            home.make(settings)
+            signer, folder = home.signer(settings), home.receipts(settings)
+            secret = home.subject_secret(settings)
         book = settings.book()
         ledger = Ledger(settings.ledger_url(), clock=clock)
         ledger.migrate()
-        media = BUCKET if BUCKET in locations else MEDIA
-        shelf = Shelf(ledger=ledger, locations=locations, media=media, scratch=scratch, book=book)
+        shelf = _shelf(settings, ledger, book)
         limits = media_limits(settings)
         studio = _studio(settings, jail or Jail(mode=settings.jail), limits)
         refuse = Refuse(ledger=ledger, shelf=shelf, book=book)
@@ -238,6 +228,19 @@ def _entrance(
     )
 
 
+def _shelf(settings: Settings, ledger: Ledger, book: Book) -> Shelf:
+    with home.told():
+        locations = _locations(settings)
+        scratch = ScratchStorage(settings.scratch_root())
+        return Shelf(
+            ledger=ledger,
+            locations=locations,
+            media=BUCKET if BUCKET in locations else MEDIA,
+            scratch=scratch,
+            book=book,
+        )
+
+
 def _locations(settings: Settings) -> dict[str, Storage]:
     """Where copies may lie. With a bucket new ones go there; those on the disk from before are still within reach."""
     disks = [FilesystemStorage(MEDIA, settings.media_root()), FilesystemStorage(INTAKE, settings.intake_root())]
@@ -274,52 +277,3 @@ def media_limits(settings: Settings) -> MediaLimits:
         video_bytes=settings.video_bytes,
         duration_s=settings.video_seconds,
     )
-
-
-def _private(directory: Path) -> None:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _receipt_key(settings: Settings) -> bytes:
-    if settings.receipt_key is not None:
-        return settings.receipt_key.get_secret_value().encode()
-    return _kept(settings.home / "receipt_key.pem", Signer.new_pem)
-
-
-def _subject_secret(settings: Settings) -> bytes:
-    if settings.subject_secret is not None:
-        return settings.subject_secret.get_secret_value().encode()
-    return _kept(settings.home / "subject_secret", lambda: secrets.token_hex(32).encode())
-
-
-def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The content of a private file, made once; two processes that start together agree on one."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(make())
-            out.flush()
-            os.fsync(out.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
-        fresh.unlink()
-        return path.read_bytes()
-
-
-@contextlib.contextmanager
-def _home_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        import errno
-
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Unavailable("the disk that holds MAYFLY_HOME is full; free some space", code="disk_full") from None
-        raise Unavailable(
-            "MAYFLY_HOME cannot be written; name a directory that this user may write", code="home_read_only"
-        ) from None
-    except StorageError as error:
-        raise Unavailable(str(error), code=error.code) from None

@@ -141,7 +141,7 @@ def _associations(size: int) -> bytes:
 
 
 def _properties(size: int, kind: bytes) -> bytes:
-    each = pieces.box(kind, b"prof" + b"A" * (size // 4_900))
+    each = pieces.box(kind, b"prof" + b"A" * (size // 3_300))
     return _heif(pieces.box(b"iprp", pieces.box(b"ipco", each * (size // len(each)))))
 
 

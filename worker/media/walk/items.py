@@ -58,7 +58,8 @@ def note(data: Data, box: Box, items: Items) -> None:
         elif box.kind == b"ipma":
             _associations(data, box, items)
         elif box.path[-2:-1] == (b"ipco",):
-            items.count(2)
+            # It is looked at when it is met, and again beside the others.
+            items.count(3)
             items.properties.append((box.kind, box.begin, box.end))
         elif box.path[-2:-1] == (b"iref",):
             _references(data, box, items)

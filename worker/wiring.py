@@ -15,6 +15,7 @@ from storage_backends.filesystem import FilesystemStorage
 from storage_backends.scratch import ScratchStorage
 from storage_backends.storage import Storage
 from worker import home
+from worker.flows.brake import Brake
 from worker.flows.entrance import Entrance
 from worker.flows.erase import Erase
 from worker.flows.fulfil import Fulfil
@@ -30,6 +31,7 @@ from worker.flows.requeue import Requeue
 from worker.flows.submit import Submit
 from worker.flows.sweep import Sweep, Swept
 from worker.ledger import uploads
+from worker.ledger.clock import HostClock, host_now
 from worker.ledger.database import Clock, Ledger
 from worker.media.jail import Jail
 from worker.media.limits import MediaLimits
@@ -58,6 +60,7 @@ class House:
     receive: Receive
     processing: Process
     erasing: Erase
+    braking: Brake
     sweeping: Sweep
     fulfilling: Fulfil
     submitting: Submit
@@ -74,8 +77,16 @@ class House:
     log: Any = field(default_factory=structlog.get_logger)
 
     @classmethod
-    def build(cls, settings: Settings, *, clock: Clock | None = None, jail: Jail | None = None) -> House:
-        """`jail`: one to share; a house that makes its own starts it with the first file.
+    def build(
+        cls,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        host: HostClock | None = None,
+        jail: Jail | None = None,
+    ) -> House:
+        """`jail`: one to share; a house that makes its own starts it with the first file. `clock`: a time of its own,
+        which is believed unless `host` says what to compare it with.
 
         Raises `Unavailable` (`home_read_only`, `disk_full`, `ledger_unavailable`) in one clear line.
         """
@@ -98,6 +109,7 @@ class House:
             formats_on=frozenset(settings.formats_on),
             book=book,
         )
+        brake = Brake(ledger=ledger, book=book, host=host if clock else host or host_now)
         erase = Erase(ledger=ledger, shelf=shelf, signer=signer, policy_version=POLICY_VERSION, book=book)
         fulfil = Fulfil(ledger=ledger, erase=erase, signer=signer)
         submit = Submit(ledger=ledger, shelf=shelf, receive=receive, intake=INTAKE, book=book)
@@ -117,7 +129,8 @@ class House:
                 book=book,
             ),
             erasing=erase,
-            sweeping=Sweep(ledger=ledger, shelf=shelf, erase=erase, book=book),
+            braking=brake,
+            sweeping=Sweep(ledger=ledger, shelf=shelf, erase=erase, brake=brake, book=book),
             fulfilling=fulfil,
             submitting=submit,
             renewing=renew,
@@ -152,7 +165,7 @@ class House:
         self.fulfilling.run(request_id, job, guard)
 
     def sweep(self, _target: str, _job: Job, guard: Guard) -> None:
-        self.sweeping.run(guard)
+        self._alarm(self.sweeping.run(guard))
 
     def reconcile(self, _target: str, _job: Job, guard: Guard) -> None:
         """The daily look: strangers are noted, and erased where the settings say so."""
@@ -163,7 +176,14 @@ class House:
 
     def sweep_scratch(self, guard: Guard) -> Swept:
         """What killed runs left behind in the scratch of this host, when it is due: no other host can reach it."""
-        return self.sweeping.run(guard, locations=(self.shelf.scratch.name,))
+        swept = self.sweeping.run(guard, locations=(self.shelf.scratch.name,))
+        self._alarm(swept)
+        return swept
+
+    def _alarm(self, swept: Swept) -> None:
+        """Once at tripping; from then on `mayfly status` and the metrics say that a brake is on."""
+        for trigger in swept.tripped:
+            self.log.warning("brake_tripped", kind=trigger, uploads=swept.braked)
 
     def give_up(self, kind: str, target: str, code: str) -> None:
         """A job died three times or can never succeed: its upload ends `failed`. Other kinds stay for the operator."""

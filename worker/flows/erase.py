@@ -15,6 +15,7 @@ from worker.flows import deadlines
 from worker.flows.guard import Guard
 from worker.ledger import (
     artifacts,
+    brakes,
     events,
     holds,
     leases,
@@ -38,6 +39,8 @@ _OF_THE_PERSON = (Trigger.DSR, Trigger.USER)
 # Kinds of jobs that write copies of an upload.
 _WRITERS = ("receive", "process")
 CLAIM = timedelta(seconds=60)
+# Half of what a release lasts: a job that nobody hurried still comes in time.
+BRAKED_LOOK = timedelta(minutes=30)
 # A tombstone must outlive every backup of the ledger: 35 days of backups and 30 more.
 TOMBSTONE_LIVES = timedelta(days=65)
 
@@ -50,21 +53,22 @@ class Erase:
     signer: Signer
     policy_version: str
 
-    def begin(self, upload_id: str, trigger: Trigger, *, request_id: str | None = None) -> Upload:
+    def begin(self, upload_id: str, trigger: Trigger, *, request_id: str | None = None, braked: bool = False) -> Upload:
         """Hide the upload and make its erasure due, in one commit. From here on nothing of it is shown or published.
+        `braked`: it is hidden all the same, and waits for an operator before anything is destroyed.
 
         An upload that is being erased, or was, is returned as it stands. Raises `NotFound`, and `HoldActive`: then its
         last day is today, so that the release of the last hold makes it due.
         """
         try:
             with self.ledger.begin() as tx:
-                return self._begin(tx, upload_id, trigger, request_id)
+                return self._begin(tx, upload_id, trigger, request_id, braked)
         except HoldActive:
             with self.ledger.begin() as tx:
                 uploads.describe(tx, upload_id, delete_at=tx.now)
             raise
 
-    def _begin(self, tx: Tx, upload_id: str, trigger: Trigger, request_id: str | None) -> Upload:
+    def _begin(self, tx: Tx, upload_id: str, trigger: Trigger, request_id: str | None, braked: bool) -> Upload:
         if (upload := uploads.get(tx, upload_id)).state is not UploadState.ERASED:
             # Jobs before the upload, as everybody locks them. What still works on it stops at its next heartbeat.
             leases.create(tx, kind="erase", target=upload_id, work_class=WorkClass.LIFECYCLE, lasting=True)
@@ -75,9 +79,12 @@ class Erase:
         if request_id is not None:
             requests.link(tx, request_id, upload_id)
         ending = upload.state in (UploadState.ERASING, UploadState.ERASED)
-        return upload if ending else self._hide(tx, upload, trigger, request_id)
+        if ending and trigger is not Trigger.RETENTION:
+            # Somebody wants this one gone: no brake keeps it from them.
+            brakes.let_through(tx, upload_id, always=True)
+        return upload if ending else self._hide(tx, upload, trigger, request_id, braked)
 
-    def _hide(self, tx: Tx, upload: Upload, trigger: Trigger, request_id: str | None) -> Upload:
+    def _hide(self, tx: Tx, upload: Upload, trigger: Trigger, request_id: str | None, braked: bool) -> Upload:
         if held := holds.active(tx, upload.id):
             raise HoldActive(f"{len(held)} legal hold(s) keep this upload; release them first")
         if states.restricted(tx, upload.id):
@@ -104,6 +111,10 @@ class Erase:
             actor="erase",
             rules=self.book.rules,
         )
+        if braked:
+            brakes.hold_back(tx, upload.id)
+        elif trigger is Trigger.RETENTION:
+            brakes.tally(tx, trigger)
         return hidden
 
     def _lift(self, tx: Tx, upload_id: str, trigger: Trigger) -> None:
@@ -113,12 +124,15 @@ class Erase:
         restrictions.lift(tx, upload_id=upload_id, actor="erase")
 
     def run(self, upload_id: str, job: Job, guard: Guard) -> None:
-        """Raises `Unavailable` while something still blocks: a writer that has not stopped, a hold placed meanwhile, a
-        copy that cannot be destroyed or reached yet."""
+        """Raises `Unavailable` while something still blocks: a brake, a writer that has not stopped, a hold placed
+        meanwhile, a copy that cannot be destroyed or reached yet."""
         with self.ledger.read() as tx:
             upload = uploads.find(tx, upload_id)
+            waits = brakes.waits(tx, upload_id)
         if upload is None or upload.state is not UploadState.ERASING:
             return
+        if waits:
+            self._pass_the_brake(upload_id)
         guard.step("taken")
         self._wait_for_writer(upload)
         # Once: no new copy can be planned any more, and one that is blocked now will not be free a moment later.
@@ -126,6 +140,15 @@ class Erase:
         self.shelf.destroy(self._claim(upload_id), trigger=Trigger.USER, step=guard.step)
         self._seal(upload_id, job)
         guard.step("sealed")
+
+    def _pass_the_brake(self, upload_id: str) -> None:
+        with self.ledger.begin() as tx:
+            if not brakes.let_through(tx, upload_id):
+                raise Unavailable(
+                    "a brake holds this erasure back until an operator releases it; see mayfly status",
+                    code="braked",
+                    retry_after=BRAKED_LOOK,
+                )
 
     def _claim(self, upload_id: str) -> list[Artifact]:
         with self.ledger.begin() as tx:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from worker.errors import HoldActive
+from worker.flows.brake import Brake
 from worker.flows.erase import Erase
 from worker.flows.guard import Guard
 from worker.ledger import artifacts, holds, leases, salts, states, tombstones, uploads
+from worker.ledger.brakes import CLOCK
 from worker.ledger.database import Ledger, Tx
 from worker.model import Artifact, Trigger, Upload, UploadState
 from worker.retention.book import Book
@@ -26,11 +28,16 @@ HELD_LOOK = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """What one sweep did: uploads whose erasure began, single copies destroyed, copies kept with a reason."""
+    """What one sweep did: uploads whose erasure began, those of them that wait behind a brake, single copies destroyed,
+    copies kept with a reason. `tripped` names the brakes that this sweep tripped; `halted`: it did nothing, since its
+    clocks cannot be believed."""
 
     uploads: int = 0
+    braked: int = 0
     copies: int = 0
     kept: int = 0
+    tripped: tuple[str, ...] = ()
+    halted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +46,7 @@ class Sweep:
     book: Book
     shelf: Shelf
     erase: Erase
+    brake: Brake
 
     def run(self, guard: Guard, *, locations: Collection[str] | None = None) -> Swept:
         """Until nothing is due. May run anywhere, any number at once: rows are claimed.
@@ -46,7 +54,9 @@ class Sweep:
         `locations` limits it to places that only this host reaches. There it also takes the copies of uploads that are
         being erased, since their own job may run elsewhere, and wakes that job.
         """
-        begun = 0 if locations else self._end_uploads(guard)
+        if (clock := self.brake.clock()).on:
+            return Swept(halted=True, tripped=(CLOCK,) if clock.tripped else ())
+        ended = Swept() if locations else self._end_uploads(guard)
         copies = kept = 0
         while due := self._claim(locations or self.shelf.reachable(), of_erasing=locations is not None):
             guard.check()
@@ -57,21 +67,24 @@ class Sweep:
                 self._wake({copy.upload_id for copy in doomed})
         if not locations:
             self._tidy()
-        return Swept(uploads=begun, copies=copies, kept=kept)
+        return replace(ended, copies=copies, kept=kept)
 
-    def _end_uploads(self, guard: Guard) -> int:
-        """Uploads whose whole time is over go as a whole, with receipt and tombstone."""
-        begun, seen = 0, set[str]()
+    def _end_uploads(self, guard: Guard) -> Swept:
+        """Uploads whose whole time is over go as a whole, with receipt and tombstone. Too many are hidden only."""
+        begun, braked, seen, tripped = 0, 0, set[str](), False
         while batch := [upload_id for upload_id in self._due_uploads() if upload_id not in seen]:
+            stop = self.brake.budget()
+            tripped |= stop.tripped
             for upload_id in batch:
                 guard.check()
                 seen.add(upload_id)
                 try:
-                    self.erase.begin(upload_id, Trigger.RETENTION)
-                    begun += 1
+                    self.erase.begin(upload_id, Trigger.RETENTION, braked=stop.on)
                 except HoldActive:
                     continue
-        return begun
+                begun += 1
+                braked += stop.on
+        return Swept(uploads=begun, braked=braked, tripped=(Trigger.RETENTION.value,) if tripped else ())
 
     def _tidy(self) -> None:
         """The ledger's own rows have a last day too: jobs that are done with, salts that nobody asked for, tombstones
@@ -80,6 +93,7 @@ class Sweep:
             leases.prune(tx, before=tx.now - DONE_JOBS_LIVE)
             salts.prune(tx)
             tombstones.prune(tx)
+            self.brake.settle(tx)
 
     def _due_uploads(self) -> list[str]:
         with self.ledger.read() as tx:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from sqlalchemy import Connection, text
+
+# What the clock of this host says: never decides what is due, only whether the database's can be believed.
+HostClock: TypeAlias = Callable[[], datetime]
+
+
+def host_now() -> datetime:
+    """This host's clock, UTC."""
+    return datetime.now(UTC)
 
 
 class Clock(Protocol):

@@ -294,6 +294,39 @@ cursors = Table(
     Column("moved_at", Instant, nullable=False),
 )
 
+# How many erasures of uploads began on a day (UTC, ISO 8601), and how many of these an operator had released.
+tallies = Table(
+    "tallies",
+    METADATA,
+    Column("day", String(10), primary_key=True),
+    Column("trigger", String(16), primary_key=True),
+    Column("uploads", Integer, nullable=False),
+    Column("released", Integer, nullable=False),
+)
+
+brakes = Table(
+    "brakes",
+    METADATA,
+    Column("trigger", String(16), primary_key=True),
+    Column("reason", String(200), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("permitted", BigInteger, nullable=False),
+    Column("tripped_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("released_at", Instant),
+    Column("released_count", Integer),
+    Column("released_until", Instant),
+)
+
+# Hidden, and not destroyed before an operator says so.
+braked = Table(
+    "braked",
+    METADATA,
+    Column("upload_id", String(36), ForeignKey("uploads.id"), primary_key=True),
+    Column("since", Instant, nullable=False),
+    Column("released_until", Instant),
+)
+
 # No reference to uploads: a tombstone outlives every other row, and is what a restored backup is measured against.
 tombstones = Table(
     "tombstones",

@@ -159,6 +159,18 @@ def due(tx: Tx, limit: int) -> list[str]:
     return _ids(tx, query.order_by(_T.c.delete_at).limit(limit))
 
 
+def count_due(tx: Tx) -> int:
+    """How many uploads `due` would name without a limit."""
+    query = select(func.count()).where(text(tables.LIVE_UPLOAD), _T.c.delete_at <= tx.now, ~kept(_T.c.id))
+    return int(tx.conn.execute(query).scalar_one())
+
+
+def count_living(tx: Tx, *, at_most: int) -> int:
+    """How many uploads live whose erasure has not begun; no more are looked at than `at_most`."""
+    some = select(_T.c.id).where(text(tables.LIVE_UPLOAD)).limit(at_most).subquery()
+    return int(tx.conn.execute(select(func.count()).select_from(some)).scalar_one())
+
+
 def counts(tx: Tx) -> dict[str, int]:
     """How many uploads stand in each state; a state that none is in is left out."""
     query = select(_T.c.state, func.count().label("n")).group_by(_T.c.state).order_by(_T.c.state)

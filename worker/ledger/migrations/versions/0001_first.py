@@ -56,6 +56,7 @@ def upgrade() -> None:
     _events()
     _holds()
     _restrictions()
+    _brakes()
     _outbox()
     _receipts()
     _sightings()
@@ -309,6 +310,41 @@ def _sightings() -> None:
         Column("position", String(259), nullable=False),
         Column("moved_at", Instant(), nullable=False),
         PrimaryKeyConstraint("name"),
+    )
+
+
+def _brakes() -> None:
+    op.create_table(
+        "tallies",
+        Column("day", String(10), nullable=False),
+        Column("trigger", String(16), nullable=False),
+        Column("uploads", Integer(), nullable=False),
+        Column("released", Integer(), nullable=False),
+        PrimaryKeyConstraint("day", "trigger"),
+    )
+    op.create_table(
+        "brakes",
+        Column("trigger", String(16), nullable=False),
+        Column("reason", String(200), nullable=False),
+        Column("amount", BigInteger(), nullable=False),
+        Column("permitted", BigInteger(), nullable=False),
+        Column("tripped_at", Instant(), nullable=False),
+        Column("ended_at", Instant(), nullable=True),
+        Column("released_at", Instant(), nullable=True),
+        Column("released_count", Integer(), nullable=True),
+        Column("released_until", Instant(), nullable=True),
+        PrimaryKeyConstraint("trigger"),
+    )
+    op.create_table(
+        "braked",
+        Column("upload_id", String(36), nullable=False),
+        Column("since", Instant(), nullable=False),
+        Column("released_until", Instant(), nullable=True),
+        ForeignKeyConstraint(
+            ["upload_id"],
+            ["uploads.id"],
+        ),
+        PrimaryKeyConstraint("upload_id"),
     )
 
 

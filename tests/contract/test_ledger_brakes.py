@@ -1,4 +1,4 @@
-"""What the brakes remember, on both databases: tallies by day, one brake a trigger, and exactly what waits behind it."""
+"""What the brakes remember: tallies by day, one brake a trigger, and exactly what waits behind it."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_a_sweep_with_nothing_due_erases_nothing(home: Path, uploads: list[dict[
     ran = mayfly(home, "--json", "sweep")
 
     assert (ran.status, ran.err) == (0, "")
-    assert set(ran.document) == {"as_of", "uploads_erased", "artifacts_gone", "oldest_overdue_seconds"}
+    assert set(ran.document) == {"as_of", "uploads_erased", "artifacts_gone", "oldest_overdue_seconds", "braked"}
     assert (ran.document["uploads_erased"], ran.document["artifacts_gone"]) == (0, 0)
 
 

@@ -47,7 +47,6 @@ COMMANDS: dict[str, tuple[Callable[..., int], str]] = {
     "relay": (parts.relay, "Rings for what waits, got lost, or was left."),
     "api": (parts.api, "The HTTP edge alone."),
     "status": (status.status, "Queues, leases, dead letters, what is overdue."),
-    "sweep": (sweep.sweep, "Erase what is due."),
     "erase": (erase.erase, "Erase a person or an upload, to the receipt."),
     "reconcile": (reconcile.reconcile, "Ledger against storage, both ways; tells, and erases with --apply."),
     "verify": (receipts.verify, "Check a receipt offline."),
@@ -55,6 +54,10 @@ COMMANDS: dict[str, tuple[Callable[..., int], str]] = {
 }
 for name, (command, line) in COMMANDS.items():
     app.command(name, short_help=line)(command)
+due = typer.Typer(help="Erase what is due.")
+due.callback(invoke_without_command=True, short_help="Erase what is due; let go what a brake holds back.")(sweep.sweep)
+due.command("release", short_help="Let go what waits behind a brake.")(sweep.release)
+app.add_typer(due, name="sweep")
 dead = typer.Typer(no_args_is_help=True, help="Dead letters: what failed for good, and trying it again.")
 dead.command("list")(status.dead_list)
 dead.command("requeue")(status.dead_requeue)

@@ -10,9 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 
 from worker.cli.house import opened
-from worker.cli.terminal import DONE, Terminal, field
+from worker.cli.terminal import DONE, Terminal, counted, field, iso
 from worker.errors import NotFound
-from worker.ledger import artifacts, leases, outbox, uploads
+from worker.flows.brake import waiting
+from worker.ledger import artifacts, brakes, leases, outbox, uploads
 from worker.ledger.database import Tx
 from worker.model import WorkClass, is_id
 from worker.wiring import House
@@ -33,6 +34,12 @@ def status(ctx: typer.Context) -> int:
 def _print(out: Console, document: dict[str, Any]) -> None:
     if document["jail"] != "required":
         out.print("the jail is degraded: set MAYFLY_JAIL=required", style="bold red")
+    for brake in document["brakes"]["on"]:
+        field(out, "brake", f"{brake['trigger']}: {brake['reason']}", style="bold red")
+    if document["brakes"]["on"] or document["brakes"]["waiting"]:
+        n = document["brakes"]["waiting"]
+        said = f"{counted(n, 'upload')}: to let them go, mayfly sweep release --count {n}"
+        field(out, "waiting", said, style="bold red")
     overdue, letters = document["oldest_overdue_seconds"], document["dead"]
     field(out, "overdue", f"{overdue} s" if overdue else "nothing", style="bold red" if overdue else "")
     field(out, "dead", f"{letters}: see mayfly dead list" if letters else "none", style="bold red" if letters else "")
@@ -54,6 +61,7 @@ def status_document(house: House, tx: Tx) -> dict[str, Any]:
     return {
         "oldest_overdue_seconds": artifacts.oldest_overdue_seconds(tx),
         "oldest_ready_seconds": counts.oldest_ready_seconds,
+        "brakes": brakes_document(tx),
         "dead": sum(counts.dead.values()),
         "queues": {
             str(name): {
@@ -68,6 +76,21 @@ def status_document(house: House, tx: Tx) -> dict[str, Any]:
         "artifacts": artifacts.counts(tx),
         "jail": house.settings.jail,
     }
+
+
+def brakes_document(tx: Tx) -> dict[str, Any]:
+    """Which brakes are on and why, and the number that a release must say."""
+    on = [
+        {
+            "trigger": brake.trigger,
+            "reason": brake.reason,
+            "amount": brake.amount,
+            "permitted": brake.permitted,
+            "tripped_at": iso(brake.tripped_at),
+        }
+        for brake in brakes.all_on(tx)
+    ]
+    return {"on": on, "waiting": waiting(tx)}
 
 
 def dead_list(ctx: typer.Context) -> int:

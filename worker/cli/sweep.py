@@ -1,4 +1,4 @@
-"""`mayfly sweep`: erase now what is due."""
+"""`mayfly sweep`: erase now what is due; and let go what a brake holds back."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from worker.cli.house import opened, wait_until, working
+from worker.cli.reconcile import Unguarded
 from worker.cli.terminal import DONE, REFUSED, Terminal, counted, iso
 from worker.errors import UsageRefused
-from worker.ledger import artifacts, leases, uploads
-from worker.ledger.database import DatabaseClock, ShiftedClock
+from worker.flows.brake import waiting
+from worker.ledger import artifacts, brakes, leases, uploads
+from worker.ledger.database import ShiftedClock
 from worker.model import WorkClass
 from worker.settings import Settings
 from worker.wiring import House
@@ -26,27 +28,54 @@ def sweep(
     ] = None,
 ) -> int:
     """Erase what is due, look that it is gone, and say what is left."""
+    if ctx.invoked_subcommand is not None:
+        return DONE
     terminal: Terminal = ctx.obj
-    clock = ShiftedClock(by=_moment(as_of) - datetime.now(UTC)) if as_of else DatabaseClock()
+    clock = ShiftedClock(by=_moment(as_of) - datetime.now(UTC)) if as_of else None
     if as_of and not Settings.load().embedded:
         raise UsageRefused("--as-of works in the embedded mode only", code="as_of_not_embedded")
     with opened(clock=clock) as house:
         # Counted before anybody is at work: the embedded worker begins to sweep as soon as it runs.
         before = _counts(house)
-        with house.ledger.begin() as tx:
-            leases.create(tx, kind="sweep", target="all", work_class=WorkClass.LIFECYCLE)
-            leases.hurry(tx, "sweep", "all")
-        with working(house, jailed=False):
-            wait_until(lambda: _settled(house), seconds=LONGEST_S)
-        after = _counts(house)
-        with house.ledger.read() as tx:
-            overdue, at = artifacts.oldest_overdue_seconds(tx), iso(tx.now)
-    document: dict[str, Any] = {
-        "as_of": at,
-        "uploads_erased": after["uploads"] - before["uploads"],
-        "artifacts_gone": after["artifacts"] - before["artifacts"],
-        "oldest_overdue_seconds": overdue,
-    }
+        document = _swept(house, before)
+    return _told(terminal, document)
+
+
+def release(
+    ctx: typer.Context,
+    count: Annotated[
+        int, typer.Option(metavar="N", min=0, help="How many uploads wait, as `mayfly status` says: exactly.")
+    ],
+) -> int:
+    """Let go what waits behind a brake, and nothing that falls due later. Counts for one hour."""
+    terminal: Terminal = ctx.obj
+    with opened() as house:
+        before = _counts(house)
+        house.braking.release(count, Unguarded())
+        document = {**_swept(house, before), "released": count}
+    return _told(terminal, document)
+
+
+def _swept(house: House, before: dict[str, int]) -> dict[str, Any]:
+    """A sweep, and the erasures that are due now, to their end; what became of them."""
+    with house.ledger.begin() as tx:
+        leases.create(tx, kind="sweep", target="all", work_class=WorkClass.LIFECYCLE)
+        leases.hurry(tx, "sweep", "all")
+    with working(house, jailed=False):
+        wait_until(lambda: _settled(house), seconds=LONGEST_S)
+    after = _counts(house)
+    with house.ledger.read() as tx:
+        return {
+            "as_of": iso(tx.now),
+            "uploads_erased": after["uploads"] - before["uploads"],
+            "artifacts_gone": after["artifacts"] - before["artifacts"],
+            "oldest_overdue_seconds": artifacts.oldest_overdue_seconds(tx),
+            "braked": waiting(tx),
+        }
+
+
+def _told(terminal: Terminal, document: dict[str, Any]) -> int:
+    overdue = document["oldest_overdue_seconds"]
     if terminal.json:
         terminal.document(document)
     else:
@@ -55,6 +84,10 @@ def sweep(
             f"{counted(document['artifacts_gone'], 'copy', 'copies')} looked for and gone; "
             f"oldest overdue: {overdue} s"
         )
+    if document["braked"]:
+        said = f"a brake holds back {counted(document['braked'], 'upload')}; see mayfly status"
+        terminal.complain(said, "braked")
+        return REFUSED
     if overdue:
         terminal.complain("something due is not gone: blocked or out of reach; see mayfly status", "overdue")
         return REFUSED
@@ -78,10 +111,13 @@ def _counts(house: House) -> dict[str, int]:
 
 
 def _settled(house: House) -> bool:
-    """Nothing due that can be erased now, and no erasure under way. Held and blocked copies do not keep us waiting."""
+    """Nothing due that can be erased now, and no erasure under way. What is held, blocked or behind a brake does not
+    keep us waiting."""
     with house.ledger.read() as tx:
-        return (
-            not uploads.due(tx, 1)
-            and not artifacts.any_due(tx, house.shelf.reachable(), of_erasing=False)
-            and not leases.pending(tx, kinds=("erase",), due_only=True)
-        )
+        if leases.pending(tx, kinds=("erase",), due_only=True):
+            return False
+        if not uploads.due(tx, 1) and not artifacts.any_due(tx, house.shelf.reachable(), of_erasing=False):
+            return True
+        # A sweep that does not believe its clocks has been here, and leaves everything as it is.
+        halted = any(brake.trigger == brakes.CLOCK for brake in brakes.all_on(tx))
+        return halted and not leases.pending(tx, kinds=("sweep",), due_only=True)

@@ -167,7 +167,7 @@ def count_due(tx: Tx) -> int:
 
 def count_living(tx: Tx, *, at_most: int) -> int:
     """How many uploads live whose erasure has not begun; no more are looked at than `at_most`."""
-    some = select(_T.c.id).where(text(tables.LIVE_UPLOAD)).limit(at_most).subquery()
+    some = select(literal_column("1")).select_from(_T).where(text(tables.LIVE_UPLOAD)).limit(at_most).subquery()
     return int(tx.conn.execute(select(func.count()).select_from(some)).scalar_one())
 
 

@@ -60,7 +60,6 @@ class House:
     receive: Receive
     processing: Process
     erasing: Erase
-    braking: Brake
     sweeping: Sweep
     fulfilling: Fulfil
     submitting: Submit
@@ -101,14 +100,7 @@ class House:
         limits = media_limits(settings)
         studio = _studio(settings, jail or Jail(mode=settings.jail), limits)
         refuse = Refuse(ledger=ledger, shelf=shelf, book=book)
-        receive = Receive(
-            ledger=ledger,
-            shelf=shelf,
-            refuse=refuse,
-            limits=limits,
-            formats_on=frozenset(settings.formats_on),
-            book=book,
-        )
+        receive = _receive(settings, ledger, shelf, refuse, limits, book)
         brake = Brake(ledger=ledger, book=book, host=host if clock else host or host_now)
         erase = Erase(ledger=ledger, shelf=shelf, signer=signer, policy_version=POLICY_VERSION, book=book)
         fulfil = Fulfil(ledger=ledger, erase=erase, signer=signer)
@@ -120,16 +112,8 @@ class House:
             shelf=shelf,
             jail=studio.jail,
             receive=receive,
-            processing=Process(
-                ledger=ledger,
-                shelf=shelf,
-                refuse=refuse,
-                studio=studio,
-                progress=Progress(ledger=ledger),
-                book=book,
-            ),
+            processing=_process(ledger, shelf, refuse, studio, book),
             erasing=erase,
-            braking=brake,
             sweeping=Sweep(ledger=ledger, shelf=shelf, erase=erase, brake=brake, book=book),
             fulfilling=fulfil,
             submitting=submit,
@@ -144,6 +128,10 @@ class House:
             entrance=_entrance(settings, ledger, submit, renew, erase, fulfil),
             subject_secret=secret,
         )
+
+    @property
+    def braking(self) -> Brake:
+        return self.sweeping.brake
 
     def close(self) -> None:
         self.jail.close()
@@ -232,6 +220,30 @@ def _studio(settings: Settings, jail: Jail, limits: MediaLimits) -> Studio:
         video_threads=settings.video_threads,
         renditions_on=settings.renditions_on,
         wide_gamut=settings.wide_gamut,
+    )
+
+
+def _receive(
+    settings: Settings, ledger: Ledger, shelf: Shelf, refuse: Refuse, limits: MediaLimits, book: Book
+) -> Receive:
+    return Receive(
+        ledger=ledger,
+        shelf=shelf,
+        refuse=refuse,
+        limits=limits,
+        formats_on=frozenset(settings.formats_on),
+        book=book,
+    )
+
+
+def _process(ledger: Ledger, shelf: Shelf, refuse: Refuse, studio: Studio, book: Book) -> Process:
+    return Process(
+        ledger=ledger,
+        shelf=shelf,
+        refuse=refuse,
+        studio=studio,
+        progress=Progress(ledger=ledger),
+        book=book,
     )
 
 

@@ -203,10 +203,7 @@ def _artifacts() -> None:
         CheckConstraint(
             "state IN ('planned', 'present', 'erasing', 'blocked', 'unverifiable', 'gone')", name="artifacts_state"
         ),
-        ForeignKeyConstraint(
-            ["upload_id"],
-            ["uploads.id"],
-        ),
+        ForeignKeyConstraint(["upload_id"], ["uploads.id"]),
         PrimaryKeyConstraint("id"),
     )
     op.create_index(
@@ -238,10 +235,7 @@ def _events() -> None:
         Column("detail", Json(), nullable=False),
         Column("prev_hash", String(64), nullable=False),
         Column("hash", String(64), nullable=False),
-        ForeignKeyConstraint(
-            ["upload_id"],
-            ["uploads.id"],
-        ),
+        ForeignKeyConstraint(["upload_id"], ["uploads.id"]),
         PrimaryKeyConstraint("upload_id", "seq"),
     )
 
@@ -259,10 +253,7 @@ def _holds() -> None:
         Column("two_person", Boolean(create_constraint=False), nullable=False),
         Column("release_asked_by", String(64), nullable=True),
         Column("released_at", Instant(), nullable=True),
-        ForeignKeyConstraint(
-            ["upload_id"],
-            ["uploads.id"],
-        ),
+        ForeignKeyConstraint(["upload_id"], ["uploads.id"]),
         PrimaryKeyConstraint("id"),
     )
     op.create_index("holds_active", "holds", ["upload_id", "case_ref"], unique=True, **_where("released_at IS NULL"))
@@ -276,10 +267,7 @@ def _restrictions() -> None:
         Column("reason", String(200), nullable=False),
         Column("placed_at", Instant(), nullable=False),
         Column("lifted_at", Instant(), nullable=True),
-        ForeignKeyConstraint(
-            ["upload_id"],
-            ["uploads.id"],
-        ),
+        ForeignKeyConstraint(["upload_id"], ["uploads.id"]),
         PrimaryKeyConstraint("id"),
     )
     op.create_index("restrictions_active", "restrictions", ["upload_id"], unique=True, **_where("lifted_at IS NULL"))
@@ -297,10 +285,7 @@ def _sightings() -> None:
         Column("receipt_id", String(36), nullable=True),
         CheckConstraint("state IN ('seen', 'gone', 'blocked')", name="sightings_state"),
         CheckConstraint("(state = 'gone') = (receipt_id IS NOT NULL)", name="sightings_proven"),
-        ForeignKeyConstraint(
-            ["receipt_id"],
-            ["receipts.id"],
-        ),
+        ForeignKeyConstraint(["receipt_id"], ["receipts.id"]),
         PrimaryKeyConstraint("location", "key"),
     )
     op.create_index("sightings_open", "sightings", ["first_seen_at"], **_where("state <> 'gone'"))
@@ -340,10 +325,7 @@ def _brakes() -> None:
         Column("upload_id", String(36), nullable=False),
         Column("since", Instant(), nullable=False),
         Column("released_until", Instant(), nullable=True),
-        ForeignKeyConstraint(
-            ["upload_id"],
-            ["uploads.id"],
-        ),
+        ForeignKeyConstraint(["upload_id"], ["uploads.id"]),
         PrimaryKeyConstraint("upload_id"),
     )
 
@@ -355,10 +337,7 @@ def _outbox() -> None:
         Column("ring_at", Instant(), nullable=False),
         Column("rung_at", Instant(), nullable=True),
         Column("rings", Integer(), nullable=False),
-        ForeignKeyConstraint(
-            ["job_id"],
-            ["leases.id"],
-        ),
+        ForeignKeyConstraint(["job_id"], ["leases.id"]),
         PrimaryKeyConstraint("job_id"),
     )
     op.create_index("ix_outbox_ring_at", "outbox", ["ring_at"])
@@ -373,14 +352,8 @@ def _receipts() -> None:
         Column("body", Text(), nullable=False),
         Column("kept_at", Instant(), nullable=False),
         CheckConstraint("upload_id IS NULL OR request_id IS NULL", name="receipts_of_one"),
-        ForeignKeyConstraint(
-            ["request_id"],
-            ["requests.id"],
-        ),
-        ForeignKeyConstraint(
-            ["upload_id"],
-            ["uploads.id"],
-        ),
+        ForeignKeyConstraint(["request_id"], ["requests.id"]),
+        ForeignKeyConstraint(["upload_id"], ["uploads.id"]),
         PrimaryKeyConstraint("id"),
         UniqueConstraint("request_id"),
         UniqueConstraint("upload_id"),
@@ -391,10 +364,7 @@ def _receipts() -> None:
         Column("receipt_id", String(36), nullable=False),
         Column("salt", String(64), nullable=False),
         Column("expires_at", Instant(), nullable=False),
-        ForeignKeyConstraint(
-            ["receipt_id"],
-            ["receipts.id"],
-        ),
+        ForeignKeyConstraint(["receipt_id"], ["receipts.id"]),
         PrimaryKeyConstraint("receipt_id"),
     )
     op.create_index("ix_salts_expires_at", "salts", ["expires_at"])
@@ -411,13 +381,7 @@ def _request_uploads() -> None:
         "request_uploads",
         Column("request_id", String(36), nullable=False),
         Column("upload_id", String(36), nullable=False),
-        ForeignKeyConstraint(
-            ["request_id"],
-            ["requests.id"],
-        ),
-        ForeignKeyConstraint(
-            ["upload_id"],
-            ["uploads.id"],
-        ),
+        ForeignKeyConstraint(["request_id"], ["requests.id"]),
+        ForeignKeyConstraint(["upload_id"], ["uploads.id"]),
         PrimaryKeyConstraint("request_id", "upload_id"),
     )

@@ -273,6 +273,20 @@ def test_a_duty_can_be_hurried_waiting_or_running(timed: Timed) -> None:
     assert timed.take() == []
 
 
+def test_hurried_while_it_runs_and_then_waiting_it_looks_again_at_once(timed: Timed) -> None:
+    timed.create()
+    job = timed.answer()
+    with timed.ledger.begin() as tx:
+        leases.hurry(tx, "process", "t")
+        leases.wait(tx, job, delay=timedelta(minutes=5), code="away")
+
+    again = timed.answer()
+    assert (again.id, again.waits) == (job.id, 1)
+    with timed.ledger.begin() as tx:
+        leases.wait(tx, again, delay=timedelta(minutes=5), code="away")
+    assert timed.take() == []
+
+
 def test_a_cancelled_job_is_gone_for_its_worker_too(timed: Timed) -> None:
     timed.create()
     job = timed.answer()

@@ -162,7 +162,7 @@ def test_one_open_request_for_a_subject_and_a_right(ledger: Ledger) -> None:
         assert requests.open(tx, app="other", subject_key=rows.ANNA) != first
         requests.link(tx, first, upload.id)
         requests.link(tx, first, upload.id)
-        assert [owned.id for owned in requests.uploads(tx, first)] == [upload.id]
+        assert requests.covered(tx, first, [upload.id, new_id("upl")]) == {upload.id}
         assert requests.open_for(tx, upload.id) == [first]
 
     with ledger.begin() as tx:

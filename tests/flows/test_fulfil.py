@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy import select
+
 from tests import clips, houses, samples
-from worker.ledger import holds, receipts, requests
+from worker.ledger import holds, receipts, requests, tables
 from worker.model import Job, UploadState, new_id
+from worker.privacy import merkle
 from worker.privacy.receipt import verify
 from worker.wiring import House
 
@@ -42,6 +45,25 @@ def test_everything_of_the_person_goes_and_nothing_of_anybody_else(house: House)
     # And the closed request knows no person any more
     with house.ledger.read() as tx:
         assert requests.get(tx, request_id).subject_key is None
+
+
+def test_the_last_upload_that_goes_wakes_the_request_and_no_other_does(house: House) -> None:
+    for _ in range(6):
+        houses.receive(house, b"no picture")
+
+    request_id = house.fulfilling.open(houses.APP, houses.ANNA)
+    done = houses.work(house)
+
+    assert body_of(house, request_id)["covered"] == {"uploads": 6, "artifacts": 0, "root": root_of(house)}
+    assert done.count("erase") == 6
+    assert done.count("erase_subject") == 2
+
+
+def root_of(house: House) -> str:
+    with house.ledger.read() as tx:
+        query = select(tables.receipts.c.body).where(tables.receipts.c.upload_id.is_not(None))
+        bodies = list(tx.conn.execute(query.order_by(tables.receipts.c.upload_id)).scalars())
+    return merkle.root(merkle.leaf(body.encode()) for body in bodies)[1].hex()
 
 
 def test_a_person_without_uploads_gets_a_receipt_all_the_same(house: House) -> None:

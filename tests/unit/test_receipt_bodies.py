@@ -12,7 +12,7 @@ import pytest
 
 from worker.errors import Refused
 from worker.model import Artifact, ArtifactKind, ArtifactState
-from worker.privacy import bodies
+from worker.privacy import bodies, merkle
 from worker.privacy.folder import read_salts, salts_text
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -147,6 +147,19 @@ def test_a_request_repeats_its_receipts_and_says_what_is_kept_in_neutral_words()
     assert part["uploads"] == [
         {"upload_id": "upl_1", "receipt_id": "rcp_1", "commitment": "c" * 64, "artifacts": own["artifacts"]}
     ]
+
+
+def test_a_request_of_very_many_uploads_repeats_the_first_and_counts_and_roots_them_all() -> None:
+    one = upload([HIDDEN, ASKED, of_copy(3, ArtifactState.GONE, observation="list_absent")])
+    texts = [json.dumps({**one, "upload_id": f"upl_{number:04}"}) for number in range(bodies.LISTED + 7)]
+
+    body = bodies.of_request(
+        receipt_id="rcp_2", request_id="req_1", policy_version="p1", now=NOON, receipts=iter(texts), kept={}
+    )
+
+    assert body["covered"]["uploads"] == body["covered"]["artifacts"] == len(texts)
+    assert [entry["upload_id"] for entry in body["uploads"]] == [f"upl_{n:04}" for n in range(bodies.LISTED)]
+    assert body["covered"]["root"] == merkle.root(merkle.leaf(text.encode()) for text in texts)[1].hex()
 
 
 def test_a_commitment_is_the_hash_of_salt_and_hash() -> None:

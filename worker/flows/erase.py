@@ -168,10 +168,12 @@ class Erase:
             leases.check(tx, job)
             for writer in _WRITERS:
                 leases.cancel(tx, kind=writer, target=upload_id)
-            for request_id in requests.open_for(tx, upload_id):
-                leases.hurry(tx, kind="erase_subject", target=request_id)
-            events.lock(tx, upload_id)
             upload = uploads.get(tx, upload_id)
+            # The last one wakes the request. Of two last ones in the same moment neither may: then it wakes by itself.
+            if not uploads.others_erasing(tx, upload):
+                for request_id in requests.open_for(tx, upload_id):
+                    leases.hurry(tx, kind="erase_subject", target=request_id)
+            events.lock(tx, upload_id)
             copies = artifacts.of_upload(tx, upload_id)
             if open_copies := [copy for copy in copies if copy.state not in _ENDED]:
                 raise Unavailable(

@@ -10,7 +10,7 @@ from worker.flows.erase import Erase
 from worker.flows.guard import Guard
 from worker.ledger import holds, leases, receipts, requests, uploads
 from worker.ledger.database import Ledger, Tx
-from worker.model import Job, Trigger, Upload, WorkClass, new_id
+from worker.model import Job, Trigger, Upload, UploadState, WorkClass, new_id
 from worker.privacy import bodies
 from worker.privacy.receipt import Signer
 
@@ -48,9 +48,12 @@ class Fulfil:
             guard.check()
             with self.ledger.read() as tx:
                 page = _page(tx, request, after)
+                begun = requests.covered(tx, request.id, [u.id for u in page if u.state is UploadState.ERASING])
             if not page:
                 return
             for upload in page:
+                if upload.id in begun:
+                    continue
                 with contextlib.suppress(HoldActive):
                     self.erase.begin(upload.id, Trigger.DSR, request_id=request.id)
             after = page[-1].id
@@ -69,13 +72,12 @@ class Fulfil:
         return kept
 
     def _close(self, tx: Tx, request_id: str, kept: dict[str, str]) -> None:
-        owned = [receipts.of_upload(tx, upload.id) for upload in requests.uploads(tx, request_id)]
         body = bodies.of_request(
             receipt_id=new_id("rcp"),
             request_id=request_id,
             policy_version=self.erase.policy_version,
             now=tx.now,
-            receipts=[receipt.body for receipt in owned if receipt is not None],
+            receipts=receipts.of_covered(tx, request_id),
             kept=kept,
         )
         receipts.keep(tx, receipt_id=body["receipt_id"], request_id=request_id, body=self.signer.sign(body))
@@ -84,8 +86,8 @@ class Fulfil:
             request_id,
             state=str(body["state"]),
             receipt_id=str(body["receipt_id"]),
-            uploads=len(body["uploads"]),
-            artifacts=sum(len(entry["artifacts"]) for entry in body["uploads"]),
+            uploads=body["covered"]["uploads"],
+            artifacts=body["covered"]["artifacts"],
         )
 
 

@@ -169,8 +169,10 @@ def retry(tx: Tx, job: Job, *, delay: timedelta, code: str) -> bool:
 
 def wait(tx: Tx, job: Job, *, delay: timedelta, code: str) -> None:
     """Something it needs is away: look again after `delay`. That is no attempt, so it never buries a job; what an
-    upload may wait in all is bounded by its last day. Raises `LeaseLost`."""
-    _ready(tx, job, tx.now + delay, attempts=max(job.attempts - 1, 0), waits=job.waits + 1, code=code)
+    upload may wait in all is bounded by its last day. At once where somebody hurried it meanwhile: what it missed may
+    have come after it looked. Raises `LeaseLost`."""
+    due_at = tx.now if _lock(tx, job).again else tx.now + delay
+    _ready(tx, job, due_at, attempts=max(job.attempts - 1, 0), waits=job.waits + 1, code=code)
 
 
 def release(tx: Tx, job: Job) -> None:

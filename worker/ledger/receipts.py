@@ -56,6 +56,16 @@ def get(tx: Tx, receipt_id: str) -> Receipt | None:
     return _one(tx, _T.c.id == receipt_id)
 
 
+def of_covered(tx: Tx, request_id: str) -> Iterator[str]:
+    """The bodies of the receipts of all uploads that a request covers, in the order of the upload ids."""
+    link = tables.request_uploads.c
+    query = select(_T.c.body).join(tables.request_uploads, link.upload_id == _T.c.upload_id)
+    rows = tx.conn.execution_options(yield_per=_PAGE).execute(
+        query.where(link.request_id == request_id).order_by(link.upload_id)
+    )
+    return (row.body for row in rows)
+
+
 def first_day(tx: Tx) -> date | None:
     """The day (UTC) of the oldest receipt."""
     at = tx.conn.execute(select(_T.c.kept_at).order_by(_T.c.kept_at).limit(1)).scalar_one_or_none()

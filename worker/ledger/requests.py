@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,9 +12,8 @@ from sqlalchemy import Row, select, text, update
 from worker.errors import Defect, NotFound, StateConflict
 from worker.ledger import tables
 from worker.ledger.database import Tx
-from worker.ledger.rows import to_upload
 from worker.ledger.uploads import insert_new
-from worker.model import Upload, new_id
+from worker.model import new_id
 
 RIGHTS = frozenset({"erasure", "access", "portability", "restriction", "rectification", "objection"})
 ENDS = frozenset({"completed", "partially_completed", "refused", "cancelled"})
@@ -72,11 +72,11 @@ def link(tx: Tx, request_id: str, upload_id: str) -> None:
     insert_new(tx, tables.request_uploads, {"request_id": request_id, "upload_id": upload_id})
 
 
-def uploads(tx: Tx, request_id: str) -> list[Upload]:
-    """The uploads that a request covers, as they stand now, ordered by id."""
-    link, owned = tables.request_uploads, tables.uploads
-    query = select(owned).join(link, link.c.upload_id == owned.c.id).where(link.c.request_id == request_id)
-    return [to_upload(row) for row in tx.conn.execute(query.order_by(owned.c.id))]
+def covered(tx: Tx, request_id: str, upload_ids: Collection[str]) -> set[str]:
+    """Those of these uploads that the request covers already."""
+    c = tables.request_uploads.c
+    query = select(c.upload_id).where(c.request_id == request_id, c.upload_id.in_(list(upload_ids)))
+    return set(tx.conn.execute(query).scalars())
 
 
 def open_for(tx: Tx, upload_id: str) -> list[str]:

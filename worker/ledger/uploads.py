@@ -140,6 +140,13 @@ def of_subject(tx: Tx, app: str, subject_key: str, *, limit: int, after: str | N
     return [to_upload(row) for row in tx.conn.execute(query.order_by(_T.c.id).limit(limit))]
 
 
+def others_erasing(tx: Tx, upload: Upload) -> bool:
+    """Whether anything else of the same person is being erased."""
+    mine = (_T.c.app == upload.app, _T.c.subject_key == upload.subject_key, text(tables.KNOWN_SUBJECT))
+    query = select(exists().where(*mine, _T.c.state == UploadState.ERASING, _T.c.id != upload.id))
+    return bool(tx.conn.execute(query).scalar_one())
+
+
 def forget(tx: Tx, upload_id: str) -> None:
     """Clear what could lead back to a person or a picture: subject, facts, verdict, type, and the fingerprints of the
     copies. May be called again. Raises `StateConflict` unless the upload is `erasing` or `erased`."""

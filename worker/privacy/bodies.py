@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from worker.model import Artifact, ArtifactState, Trigger, UploadState
+from worker.privacy import merkle
 
 VERSION = 1
 SALT_BYTES = 32
+# Uploads that the receipt of a request repeats copy by copy.
+LISTED = 500
+_REPEATED = ("upload_id", "receipt_id", "commitment", "artifacts")
 _NOTICE = "Items that the law requires to be kept are excluded from every erasure."
 # Why something of a person is kept, in words that name no case, no authority and no accusation. A restriction keeps
 # nothing from the person's own request: asking for erasure lifts it.
@@ -81,8 +85,24 @@ def of_request(
     kept: Mapping[str, str],
 ) -> dict[str, Any]:
     """A person's request: what the receipts of its uploads say of each copy, and what is `kept` (upload id to
-    reason), which makes it a partial one."""
-    shown = ("upload_id", "receipt_id", "commitment", "artifacts")
+    reason), which makes it a partial one.
+
+    `receipts`: their texts in the order of the upload ids. All are counted, and `root` (RFC 9162) is over all of them;
+    the first `LISTED` are repeated, so that the receipt of somebody who gave a hundred thousand files can be read.
+    """
+    listed: list[dict[str, Any]] = []
+    artifacts = 0
+
+    def leaves() -> Iterator[bytes]:
+        nonlocal artifacts
+        for text in receipts:
+            own = json.loads(text)
+            artifacts += len(own["artifacts"])
+            if len(listed) < LISTED:
+                listed.append({name: own[name] for name in _REPEATED})
+            yield merkle.leaf(text.encode())
+
+    count, root = merkle.root(leaves())
     return {
         "receipt_version": VERSION,
         "receipt_id": receipt_id,
@@ -92,7 +112,8 @@ def of_request(
         "policy_version": policy_version,
         "completed_at": instant(now),
         "state": "partially_completed" if kept else "completed",
-        "uploads": [{name: body[name] for name in shown} for body in map(json.loads, receipts)],
+        "covered": {"uploads": count, "artifacts": artifacts, "root": root.hex()},
+        "uploads": listed,
         "kept": [{"upload_id": upload_id, "reason": reason} for upload_id, reason in sorted(kept.items())],
         "exclusions_notice": _NOTICE,
     }

@@ -29,7 +29,7 @@ _LONGEST = KEEP_FOR_MOST + timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Sight:
-    """Every row of a ledger, and every key under which bytes lie, by location."""
+    """Every row of a ledger, and every key under which bytes lie, by location. `asking`: who has an open request."""
 
     now: datetime
     uploads: Mapping[str, Upload]
@@ -39,6 +39,7 @@ class Sight:
     jobs: tuple[Any, ...]
     bells: frozenset[str]
     whole: frozenset[str]
+    asking: frozenset[str]
     bytes_at: Mapping[str, frozenset[str]]
 
     def of(self, upload_id: str) -> list[Artifact]:
@@ -59,6 +60,7 @@ def look(house: House) -> Sight:
 
 def _rows(tx: Tx, lying: Mapping[str, frozenset[str]]) -> Sight:
     owners = {row.id: to_upload(row) for row in tx.conn.execute(select(tables.uploads))}
+    open_ = tables.requests.c
     signed: dict[str, list[dict[str, Any]]] = {upload_id: [] for upload_id in owners}
     for row in tx.conn.execute(select(tables.receipts).where(tables.receipts.c.upload_id.is_not(None))):
         signed[row.upload_id].append(json.loads(row.body))
@@ -71,6 +73,7 @@ def _rows(tx: Tx, lying: Mapping[str, frozenset[str]]) -> Sight:
         jobs=tuple(tx.conn.execute(select(tables.leases).where(tables.leases.c.state.in_(("ready", "leased"))))),
         bells=frozenset(tx.conn.execute(select(tables.outbox.c.job_id)).scalars()),
         whole=frozenset(upload_id for upload_id in owners if events.verify(tx, upload_id)),
+        asking=frozenset(tx.conn.execute(select(open_.subject_key).where(open_.state == "open")).scalars()),
         bytes_at=lying,
     )
 

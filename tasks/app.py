@@ -35,6 +35,7 @@ JOBS: tuple[JobTask, ...] = (
     retention.preserve,
     retention.reconcile,
     privacy.erase_subject,
+    privacy.attest,
 )
 
 KEY_PREFIX = "mayfly:"

@@ -1,4 +1,4 @@
-"""Jobs of data-subject requests: erase everything of one subject."""
+"""Jobs of data-subject requests and their proofs: erase everything of one subject, state the receipts of a day."""
 
 from __future__ import annotations
 
@@ -16,3 +16,9 @@ if TYPE_CHECKING:
 def erase_subject(house: House, request_id: str, claimed: Job, guard: Guard) -> None:
     """Find all uploads behind an erasure request, also those in flight, and see each to its end."""
     house.erase_subject(request_id, claimed, guard)
+
+
+@job(kind="attest", work_class=WorkClass.LIFECYCLE)
+def attest(house: House, target: str, claimed: Job, guard: Guard) -> None:
+    """State which receipts a day had, once it is over."""
+    house.attest(target, claimed, guard)

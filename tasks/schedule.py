@@ -20,7 +20,9 @@ class Duty:
 
 
 DUTIES: tuple[Duty, ...] = (
-    # A minute: deletion dates are promises in hours and days, so a minute late is still on time.
+    # Asks every hour whether a day is over that has no statement yet; once a day the answer is yes.
+    Duty(kind="attest", target="all", work_class=WorkClass.LIFECYCLE, every=timedelta(hours=1)),
     Duty(kind="reconcile", target="all", work_class=WorkClass.LIFECYCLE, every=timedelta(days=1)),
+    # A minute: deletion dates are promises in hours and days, so a minute late is still on time.
     Duty(kind="sweep", target="all", work_class=WorkClass.LIFECYCLE, every=timedelta(seconds=60)),
 )

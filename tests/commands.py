@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.servers import until
+from worker.cli import app
 
 LONGEST_S = 120.0
 
@@ -127,3 +128,22 @@ def unprivileged() -> list[str]:
     if (setpriv := shutil.which("setpriv")) is None:
         pytest.skip("root may read and write everything, and setpriv, which could change that, is not installed")
     return [setpriv, "--bounding-set", "-dac_override,-dac_read_search", "--"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InProcess:
+    """Runs commands in this process, on the home that the environment names: quick, and shares the tests' jail."""
+
+    captured: pytest.CaptureFixture[str]
+
+    def __call__(self, *words: object, status: int = 0) -> dict[str, Any]:
+        """The document of a command that ends with `status`."""
+        got = app.run([*map(str, words), "--json"])
+        said = self.captured.readouterr()
+        assert got == status, said.err
+        document: dict[str, Any] = json.loads(said.out)
+        return document
+
+    def refused(self, *words: object, status: int = 1) -> str:
+        """The code of a refusal."""
+        return str(self(*words, status=status)["error"]["code"])

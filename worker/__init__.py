@@ -3,6 +3,7 @@
 cli         the command line, on top of everything
 api         the HTTP edge
 wiring      builds the house from settings
+home        the keys made on first use, the folder of receipts
 settings    the only reader of the environment
 logs        what may be logged, by an allow-list
 flows       where the rooms meet: one file, one story

@@ -5,6 +5,7 @@ Build it after a fork, never before: connections and the jail's zygote do not su
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from storage_backends.filesystem import FilesystemStorage
 from storage_backends.scratch import ScratchStorage
 from storage_backends.storage import Storage
 from worker import home
+from worker.flows.attest import Attest, Changed
 from worker.flows.brake import Brake
 from worker.flows.entrance import Entrance
 from worker.flows.erase import Erase
@@ -30,7 +32,7 @@ from worker.flows.repolicy import Repolicy
 from worker.flows.requeue import Requeue
 from worker.flows.submit import Submit
 from worker.flows.sweep import Sweep, Swept
-from worker.ledger import uploads
+from worker.ledger import days, uploads
 from worker.ledger.clock import HostClock, host_now
 from worker.ledger.database import Clock, Ledger
 from worker.media.jail import Jail
@@ -69,6 +71,7 @@ class House:
     holding: Holding
     reconciling: Reconcile
     repolicing: Repolicy
+    attesting: Attest
     signer: Signer
     receipt_folder: ReceiptFolder
     entrance: Entrance
@@ -122,6 +125,7 @@ class House:
             requeueing=Requeue(ledger=ledger, book=book),
             repolicing=Repolicy(ledger=ledger, book=book, most=lambda app: settings.app(app).keep_for_most),
             reconciling=Reconcile(ledger=ledger, shelf=shelf, signer=signer),
+            attesting=Attest(ledger=ledger, signer=signer),
             holding=Holding(ledger=ledger, shelf=shelf, secret=secret),
             signer=signer,
             receipt_folder=folder,
@@ -161,6 +165,19 @@ class House:
         found = {name: getattr(report, name) for name in ("strangers", "erased", "missing", "net_fired", "unfinished")}
         say = self.log.warning if report.missing or report.net_fired else self.log.info
         say("reconciled", **found)
+
+    def attest(self, _target: str, _job: Job, guard: Guard) -> None:
+        """Days that are over get their statement, in the ledger and as a file of this home, and all are recounted."""
+        if self.attesting.run(guard):
+            for found in self.recount():
+                self.log.error("receipts_of_a_day_changed", state=found.what, target=found.day)
+
+    def recount(self) -> Iterator[Changed]:
+        """Days whose receipts or statement changed since; files of statements that are not here yet are written."""
+        with self.ledger.read() as tx:
+            for day, text in days.every(tx):
+                self.receipt_folder.keep_day(day.isoformat(), text)
+        return self.attesting.recount(self.receipt_folder.days(), self.receipt_folder.public_key)
 
     def sweep_scratch(self, guard: Guard) -> Swept:
         """What killed runs left behind in the scratch of this host, when it is due: no other host can reach it."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests import houses, samples, verifier
-from worker.cli import app
+from tests.commands import InProcess
 from worker.ledger import holds, receipts, salts
 from worker.ledger.clock import ShiftedClock
 from worker.model import Job, Trigger, UploadState, WorkClass
@@ -42,28 +41,10 @@ def receipt_of(house: House, upload_id: str) -> receipts.Receipt:
     return kept
 
 
-class Commands:
-    """Runs commands in this process on a house's home."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def __call__(self, *words: object, status: int = 0) -> dict[str, Any]:
-        got = app.run([*map(str, words), "--json"])
-        said = self._capsys.readouterr()
-        assert got == status, said.err
-        document: dict[str, Any] = json.loads(said.out)
-        return document
-
-    def refused(self, *words: object) -> str:
-        """The code of a refusal."""
-        return str(self(*words, status=1)["error"]["code"])
-
-
 @pytest.fixture
-def run(house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
+def run(house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> InProcess:
     monkeypatch.setenv("MAYFLY_HOME", str(house.settings.home))
-    return Commands(capsys)
+    return InProcess(captured=capsys)
 
 
 @pytest.fixture
@@ -111,7 +92,7 @@ def test_a_receipt_says_when_each_copy_was_asked_for_and_where_it_lay(house: Hou
         assert entry["versions"] == (0 if entry["place"] == "scratch" else 1)
 
 
-def test_the_salt_is_handed_over_once_and_shows_which_file_it_was(house: House, run: Commands, photo: Path) -> None:
+def test_the_salt_is_handed_over_once_and_shows_which_file_it_was(house: House, run: InProcess, photo: Path) -> None:
     upload_id = ready(house)
 
     # When an upload is erased by command
@@ -136,11 +117,11 @@ def test_the_salt_is_handed_over_once_and_shows_which_file_it_was(house: House, 
     photo.write_bytes(PHOTO)
     assert run.refused("verify", first["receipt"], "--salt", salt, "--original", photo) == "not_this_file"
     assert run.refused("verify", first["receipt"], "--salt", photo, "--original", photo) == "file_not_readable"
-    assert run("verify", first["receipt"], "--salt", salt, status=2)["error"]["code"] == "usage"
+    assert run.refused("verify", first["receipt"], "--salt", salt, status=2) == "usage"
 
 
 def test_a_person_gets_the_salts_of_all_uploads_and_reads_what_is_kept(
-    house: House, run: Commands, photo: Path
+    house: House, run: InProcess, photo: Path
 ) -> None:
     anna = subject_key(house.subject_secret, houses.APP, "anna")
     gone, kept = (ready(house, subject_key=anna) for _ in range(2))
@@ -181,7 +162,7 @@ def test_what_never_arrived_has_no_commitment_and_no_salt(house: House) -> None:
         assert salts.of_receipt(tx, kept.id) == []
 
 
-def test_a_receipt_from_another_key_is_told_as_such(house: House, run: Commands, tmp_path: Path) -> None:
+def test_a_receipt_from_another_key_is_told_as_such(house: House, run: InProcess, tmp_path: Path) -> None:
     kept = receipt_of(house, erased(house))
     stranger = houses.build(tmp_path / "other", jail=house.jail)
     body = json.loads(kept.body)

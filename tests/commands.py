@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.servers import until
 from worker.cli import app
@@ -138,7 +141,8 @@ class InProcess:
 
     def __call__(self, *words: object, status: int = 0) -> dict[str, Any]:
         """The document of a command that ends with `status`."""
-        got = app.run([*map(str, words), "--json"])
+        with _own_logs():
+            got = app.run([*map(str, words), "--json"])
         said = self.captured.readouterr()
         assert got == status, said.err
         document: dict[str, Any] = json.loads(said.out)
@@ -147,3 +151,17 @@ class InProcess:
     def refused(self, *words: object, status: int = 1) -> str:
         """The code of a refusal."""
         return str(self(*words, status=status)["error"]["code"])
+
+
+@contextlib.contextmanager
+def _own_logs() -> Iterator[None]:
+    """A command sets up the logs of its process; here it gives them back."""
+    root = logging.getLogger()
+    voices, handlers, level = structlog.get_config(), list(root.handlers), root.level
+    hooks = warnings.showwarning, threading.excepthook, sys.unraisablehook
+    try:
+        yield
+    finally:
+        structlog.configure(**voices)
+        root.handlers[:], root.level = handlers, level
+        warnings.showwarning, threading.excepthook, sys.unraisablehook = hooks

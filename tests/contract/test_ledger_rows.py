@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract import rows
 from worker.errors import Defect, NotFound, StateConflict
-from worker.ledger import artifacts, events, holds, receipts, requests, states, tables, tombstones, uploads
+from worker.ledger import artifacts, days, events, holds, receipts, requests, salts, states, tables, tombstones, uploads
 from worker.ledger.database import Ledger, Tx
 from worker.model import ArtifactState, NewUpload, Purpose, UploadState, Verdict, new_id
 
@@ -202,6 +202,42 @@ def test_the_first_receipt_stays(ledger: Ledger) -> None:
             receipts.keep(tx, receipt_id=new_id("rcp"), upload_id=upload.id, request_id=request_id, body="{}")
         stranger = receipts.keep(tx, receipt_id=new_id("rcp"), body="1")
         assert (stranger.upload_id, stranger.request_id, stranger.body) == (None, None, "1")
+
+
+def test_the_receipts_of_a_day_come_in_order_and_a_statement_stays(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        today = tx.now.date()
+        made = [receipts.keep(tx, receipt_id=new_id("rcp"), body=str(n)).id for n in range(3)]
+        days.keep(tx, day=today, body="first")
+        days.keep(tx, day=today, body="second")
+    with ledger.read() as tx:
+        assert [receipt_id for receipt_id, _body in receipts.of_day(tx, today)] == sorted(made)
+        assert list(receipts.of_day(tx, today - timedelta(days=1))) == []
+        assert (receipts.first_day(tx), days.last(tx), days.find(tx, today)) == (today, today, "first")
+        assert list(days.every(tx)) == [(today, "first")]
+        assert list(days.every(tx, since=today + timedelta(days=1))) == []
+
+
+def test_salts_go_with_their_request_and_are_gone_when_handed_over(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        request_id = requests.open(tx, app="shop", subject_key=rows.ANNA)
+        whole = receipts.keep(tx, receipt_id=new_id("rcp"), request_id=request_id, body="{}")
+        mine = [rows.upload(tx).id for _ in range(2)]
+        for upload_id in mine:
+            requests.link(tx, request_id, upload_id)
+        for upload_id in (*mine, rows.upload(tx).id):
+            own = receipts.keep(tx, receipt_id=new_id("rcp"), upload_id=upload_id, body="{}")
+            salts.keep(tx, receipt_id=own.id, salt=bytes(32))
+
+        found = salts.of_receipt(tx, whole.id)
+        assert [salt.upload_id for salt in found] == sorted(mine)
+        assert found[0].salt == "00" * 32
+        assert "00" * 32 not in repr(found)
+        assert len(salts.of_receipt(tx, own.id)) == 1
+        salts.handed_over(tx, found)
+        assert salts.of_receipt(tx, whole.id) == []
+        assert len(salts.of_receipt(tx, own.id)) == 1
+        assert salts.prune(tx) == 0
 
 
 def test_a_tombstone_stays_until_its_own_last_day(ledger: Ledger) -> None:

@@ -76,7 +76,7 @@ def of_day(tx: Tx, day: date) -> Iterator[tuple[str, str]]:
     """Id and body of every receipt of a day (UTC), those of strangers too, in the order in which they were kept."""
     begin = datetime.combine(day, time(), UTC)
     query = select(_T.c.id, _T.c.body).where(_T.c.kept_at >= begin, _T.c.kept_at < begin + timedelta(days=1))
-    rows = tx.conn.execution_options(yield_per=_PAGE).execute(query.order_by(_T.c.kept_at, _T.c.id))
+    rows = tx.conn.execute(query.order_by(_T.c.kept_at, _T.c.id), execution_options={"yield_per": _PAGE})
     return ((row.id, row.body) for row in rows)
 
 

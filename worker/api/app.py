@@ -10,15 +10,18 @@ from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from worker.api.metrics import exposition
 from worker.errors import MayflyError, Unavailable
 from worker.ledger import artifacts
 from worker.wiring import House
 
 
 def make_app(house: House) -> FastAPI:
-    """`/healthz`: this process answers. `/readyz`: the ledger answers too, and how far behind the erasures are."""
+    """`/healthz`: this process answers. `/readyz`: the ledger answers too, and how far behind the erasures are.
+    `/metrics`: the same for Prometheus, with brakes, queues, dead letters and strangers."""
     app = FastAPI(title="Mayfly", openapi_url=None, docs_url=None, redoc_url=None)
 
     @app.get("/healthz")
@@ -31,11 +34,22 @@ def make_app(house: House) -> FastAPI:
             with house.ledger.read() as tx:
                 overdue = artifacts.oldest_overdue_seconds(tx)
         except MayflyError as error:
-            return JSONResponse({"status": "unavailable", "code": error.code}, status_code=503)
+            return _unavailable(error)
         state = "ok" if house.settings.jail == "required" else "degraded"
         return JSONResponse({"status": state, "oldest_overdue_seconds": overdue, "jail": house.settings.jail})
 
+    @app.get("/metrics")
+    def metrics() -> Response:
+        try:
+            return Response(exposition(house.ledger), media_type=CONTENT_TYPE_LATEST)
+        except MayflyError as error:
+            return _unavailable(error)
+
     return app
+
+
+def _unavailable(error: MayflyError) -> JSONResponse:
+    return JSONResponse({"status": "unavailable", "code": error.code}, status_code=503)
 
 
 def _not_bound(error: OSError, port: int) -> Unavailable:

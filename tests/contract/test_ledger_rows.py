@@ -234,7 +234,7 @@ def test_salts_go_with_their_request_and_are_gone_when_handed_over(ledger: Ledge
         assert found[0].salt == "00" * 32
         assert "00" * 32 not in repr(found)
         assert len(salts.of_receipt(tx, own.id)) == 1
-        salts.handed_over(tx, found)
+        salts.handed_over(tx, [found[0]] * 40_000 + found)
         assert salts.of_receipt(tx, whole.id) == []
         assert len(salts.of_receipt(tx, own.id)) == 1
         assert salts.prune(tx) == 0

@@ -16,6 +16,7 @@ from worker.ledger.database import Tx
 LIVES = timedelta(days=7)
 
 _T = tables.salts
+_PAGE = 1_000  # a statement of SQLite takes 32,766 values at most
 _R = tables.receipts.c
 
 
@@ -44,7 +45,9 @@ def of_receipt(tx: Tx, receipt_id: str) -> list[Salt]:
 
 def handed_over(tx: Tx, salts: list[Salt]) -> None:
     """The requester has them: nobody else ever will."""
-    tx.conn.execute(delete(_T).where(_T.c.receipt_id.in_([salt.receipt_id for salt in salts])))
+    for begin in range(0, len(salts), _PAGE):
+        page = [salt.receipt_id for salt in salts[begin : begin + _PAGE]]
+        tx.conn.execute(delete(_T).where(_T.c.receipt_id.in_(page)))
 
 
 def prune(tx: Tx) -> int:

@@ -49,6 +49,7 @@ def enter(
     try:
         try:
             house = seat.open()
+            house.permit()
             _check(args, payload)
             entrance.verb(house, dict(payload))
         except Refused as refused:

@@ -107,7 +107,8 @@ class Relay:
         self.close()
 
     def round(self) -> Round:
-        """One look at everything. Raises `Unavailable` where the ledger is away, never for the broker."""
+        """One look at everything. Raises `Unavailable` where the ledger is away or too old, never for the broker."""
+        self._house.permit()
         self._keep_duties()
         revived, buried = self._tend_dead()
         lost = self._find_lost()

@@ -138,6 +138,7 @@ def perform(seat: Seat, task: JobTask, row_id: object, fence: object) -> None:
     """One delivery of one message, from claim to settlement; returns in every case and raises nothing."""
     try:
         house = seat.open()
+        house.permit()
         if not is_id(row_id, "job") or type(fence) is not int or fence < 0:
             house.log.warning("message_refused", kind=task.kind, code="bad_arguments")
             return

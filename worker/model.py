@@ -103,6 +103,7 @@ class Trigger(StrEnum):
     USER = "user"
     RETENTION = "retention"
     MODERATION = "moderation"
+    RESTORE = "restore"
 
 
 def new_id(prefix: str) -> str:

@@ -86,6 +86,7 @@ class Settings(AppSettings):
     receipt_key: SecretStr | None = None
     media: Path | None = None
     scratch: Path | None = None
+    journal: Path | None = None
     intake: Path | None = None
     alive_file: Path | None = None
     s3_bucket: str | None = Field(default=None, min_length=3, max_length=63)
@@ -198,6 +199,9 @@ class Settings(AppSettings):
 
     def intake_root(self) -> Path:
         return self.intake or self.home / "intake"
+
+    def journal_path(self) -> Path:
+        return self.journal or self.home / "journal"
 
     def alive_path(self, part: WorkClass | str) -> Path:
         return self.alive_file or self.home / f"alive-{part}"

@@ -17,8 +17,9 @@ from typing import Any, BinaryIO, TypeAlias
 from storage_backends.errors import ObjectNotFound, StorageError
 from storage_backends.keys import Key
 from storage_backends.scratch import ScratchStorage
-from storage_backends.storage import Erased, Storage, Stored, Unfinished
+from storage_backends.storage import Erased as _Erased
 from storage_backends.storage import Stat as _Stat
+from storage_backends.storage import Storage, Stored, Unfinished
 from worker.errors import Defect, HoldActive, Refused, StateConflict, Unavailable, Unprocessable
 from worker.ledger import artifacts, events, states, uploads
 from worker.ledger.database import Ledger, Tx
@@ -30,6 +31,8 @@ from worker.retention.rules import deadline, rule_for
 CHUNK = 1 << 20
 # One object as it lies somewhere: its key, size in bytes and time of last change.
 Lying: TypeAlias = _Stat
+# What became of one key.
+Erased: TypeAlias = _Erased
 # A blocked copy is tried again after this long; an operator sees it in `mayfly status` meanwhile.
 BLOCKED_RETRY = timedelta(minutes=5)
 # The most that an address outlives the hiding of what it shows.
@@ -223,10 +226,10 @@ class Shelf:
             with contextlib.suppress(Unavailable):
                 self.destroy([artifact], trigger=Trigger.RETENTION)
 
-    def walk(self, location: str, *, after: str = "") -> Iterator[Lying]:
+    def walk(self, location: str, *, prefix: str = "", after: str = "") -> Iterator[Lying]:
         """Everything that lies at a location, rows or not, in the order of the keys."""
         with _storage_errors():
-            yield from self._storage(location).list(after=after)
+            yield from self._storage(location).list(prefix, after=after)
 
     def walk_unfinished(self, location: str) -> Iterator[Unfinished]:
         """Every write that was begun there and not finished."""
@@ -252,11 +255,11 @@ class Shelf:
             return False
         return True
 
-    def destroy_stranger(self, location: str, key: Key) -> Erased:
-        """Destroy what no row names, and look again. The caller has looked twice, a day apart."""
+    def destroy_strangers(self, location: str, keys: Sequence[Key]) -> list[Erased]:
+        """Destroy what no row names, and look again. The caller has looked twice, a day apart, or knows from the
+        journal that it may not be."""
         with _storage_errors():
-            (outcome,) = self._storage(location).erase([key])
-        return outcome
+            return list(self._storage(location).erase(keys))
 
     def destroy(
         self, doomed: Sequence[Artifact], *, trigger: Trigger, step: Callable[[str], None] = _unwatched

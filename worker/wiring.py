@@ -16,11 +16,14 @@ from storage_backends.filesystem import FilesystemStorage
 from storage_backends.scratch import ScratchStorage
 from storage_backends.storage import Storage
 from worker import home
+from worker.errors import Unavailable
 from worker.flows.attest import Attest, Changed
 from worker.flows.brake import Brake
 from worker.flows.entrance import Entrance
 from worker.flows.erase import Erase
+from worker.flows.export import Export
 from worker.flows.fulfil import Fulfil
+from worker.flows.gate import Gate
 from worker.flows.guard import Guard
 from worker.flows.hold import Holding
 from worker.flows.process import Process
@@ -30,6 +33,7 @@ from worker.flows.refuse import Refuse
 from worker.flows.renew import Renew
 from worker.flows.repolicy import Repolicy
 from worker.flows.requeue import Requeue
+from worker.flows.restore import Restore
 from worker.flows.submit import Submit
 from worker.flows.sweep import Sweep, Swept
 from worker.ledger import days, uploads
@@ -41,6 +45,7 @@ from worker.media.studio import Studio
 from worker.model import Job, UploadState
 from worker.moderation.policy import POLICY_VERSION
 from worker.privacy.folder import ReceiptFolder
+from worker.privacy.journal import Journal
 from worker.privacy.receipt import Signer
 from worker.retention.book import Book
 from worker.settings import Settings
@@ -72,6 +77,8 @@ class House:
     reconciling: Reconcile
     repolicing: Repolicy
     attesting: Attest
+    restoring: Restore
+    gated: bool
     signer: Signer
     receipt_folder: ReceiptFolder
     entrance: Entrance
@@ -86,11 +93,14 @@ class House:
         clock: Clock | None = None,
         host: HostClock | None = None,
         jail: Jail | None = None,
+        gated: bool = True,
     ) -> House:
         """`jail`: one to share; a house that makes its own starts it with the first file. `clock`: a time of its own,
-        which is believed unless `host` says what to compare it with.
+        which is believed unless `host` says what to compare it with. `gated=False`: for those who only look, and for
+        the replay itself.
 
-        Raises `Unavailable` (`home_read_only`, `disk_full`, `ledger_unavailable`) in one clear line.
+        Raises `Unavailable` (`home_read_only`, `disk_full`, `ledger_unavailable`, and what `Gate.check` raises) in one
+        clear line.
         """
         with home.told():
             home.make(settings)
@@ -99,6 +109,7 @@ class House:
         book = settings.book()
         ledger = Ledger(settings.ledger_url(), clock=clock)
         ledger.migrate()
+        gate = _gate(settings, ledger, closed=gated)
         shelf = _shelf(settings, ledger, book)
         limits = media_limits(settings)
         studio = _studio(settings, jail or Jail(mode=settings.jail), limits)
@@ -109,6 +120,7 @@ class House:
         fulfil = Fulfil(ledger=ledger, erase=erase, signer=signer)
         submit = Submit(ledger=ledger, shelf=shelf, receive=receive, intake=INTAKE, book=book)
         renew = Renew(ledger=ledger, book=book)
+        reconcile = Reconcile(ledger=ledger, shelf=shelf, signer=signer)
         return cls(
             settings=settings,
             ledger=ledger,
@@ -124,8 +136,10 @@ class House:
             refusing=refuse,
             requeueing=Requeue(ledger=ledger, book=book),
             repolicing=Repolicy(ledger=ledger, book=book, most=lambda app: settings.app(app).keep_for_most),
-            reconciling=Reconcile(ledger=ledger, shelf=shelf, signer=signer),
             attesting=Attest(ledger=ledger, signer=signer),
+            reconciling=reconcile,
+            restoring=_restoring(gate, shelf, erase, reconcile),
+            gated=gated,
             holding=Holding(ledger=ledger, shelf=shelf, secret=secret),
             signer=signer,
             receipt_folder=folder,
@@ -137,9 +151,24 @@ class House:
     def braking(self) -> Brake:
         return self.sweeping.brake
 
+    @property
+    def gate(self) -> Gate:
+        return self.restoring.gate
+
     def close(self) -> None:
         self.jail.close()
         self.ledger.close()
+
+    def permit(self) -> None:
+        """Raises `Unavailable` while the ledger is older than the journal of erasures, also where that came about
+        under a running process."""
+        if self.gated:
+            self.gate.look()
+
+    def export(self) -> None:
+        """What was erased stands in the journal, too; by the replay itself nothing is added to it."""
+        if self.gated:
+            self.restoring.export.run()
 
     def process(self, upload_id: str, job: Job, guard: Guard) -> None:
         self.processing.run(upload_id, job, guard)
@@ -149,6 +178,7 @@ class House:
 
     def erase(self, upload_id: str, job: Job, guard: Guard) -> None:
         self.erasing.run(upload_id, job, guard)
+        self.export()
 
     def preserve(self, upload_id: str, _job: Job, guard: Guard) -> None:
         self.holding.preserve(upload_id, guard)
@@ -158,6 +188,7 @@ class House:
 
     def sweep(self, _target: str, _job: Job, guard: Guard) -> None:
         self._alarm(self.sweeping.run(guard))
+        self.export()
 
     def reconcile(self, _target: str, _job: Job, guard: Guard) -> None:
         """The daily look: strangers are noted, and erased where the settings say so."""
@@ -165,6 +196,7 @@ class House:
         found = {name: getattr(report, name) for name in ("strangers", "erased", "missing", "net_fired", "unfinished")}
         say = self.log.warning if report.missing or report.net_fired else self.log.info
         say("reconciled", **found)
+        self.restoring.journal.end()  # every line once a day: a change in the middle is told by this job's code
 
     def attest(self, _target: str, _job: Job, guard: Guard) -> None:
         """Days that are over get their statement, in the ledger and as a file of this home, and all are recounted."""
@@ -228,6 +260,31 @@ class Progress:
     def __call__(self, upload_id: str, percent: int) -> None:
         with self.ledger.begin() as tx:
             uploads.progress(tx, upload_id, percent)
+
+
+def _gate(settings: Settings, ledger: Ledger, *, closed: bool) -> Gate:
+    """`closed`: only a ledger that knows its journal comes through."""
+    gate = Gate(ledger=ledger, journal=Journal(path=settings.journal_path()))
+    try:
+        if closed:
+            gate.check()
+    except Unavailable:
+        ledger.close()
+        raise
+    return gate
+
+
+def _restoring(gate: Gate, shelf: Shelf, erase: Erase, reconcile: Reconcile) -> Restore:
+    export = Export(ledger=gate.ledger, journal=gate.journal, gate=gate)
+    return Restore(
+        ledger=gate.ledger,
+        shelf=shelf,
+        journal=gate.journal,
+        gate=gate,
+        erase=erase,
+        export=export,
+        reconcile=reconcile,
+    )
 
 
 def _studio(settings: Settings, jail: Jail, limits: MediaLimits) -> Studio:

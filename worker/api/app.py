@@ -20,7 +20,7 @@ from worker.wiring import House
 
 
 def make_app(house: House) -> FastAPI:
-    """`/healthz`: this process answers. `/readyz`: the ledger answers too, and how far behind the erasures are.
+    """`/healthz`: this process answers. `/readyz`: the ledger answers and may be served, and how late erasures are.
     `/metrics`: the same for Prometheus, with brakes, queues, dead letters and strangers."""
     app = FastAPI(title="Mayfly", openapi_url=None, docs_url=None, redoc_url=None)
 
@@ -31,6 +31,7 @@ def make_app(house: House) -> FastAPI:
     @app.get("/readyz")
     def readyz() -> JSONResponse:
         try:
+            house.permit()
             with house.ledger.read() as tx:
                 overdue = artifacts.oldest_overdue_seconds(tx)
         except MayflyError as error:

@@ -21,6 +21,7 @@ from worker.cli import (
     process,
     receipts,
     reconcile,
+    restore,
     show,
     status,
     sweep,
@@ -49,6 +50,7 @@ COMMANDS: dict[str, tuple[Callable[..., int], str]] = {
     "status": (status.status, "Queues, leases, dead letters, what is overdue."),
     "erase": (erase.erase, "Erase a person or an upload, to the receipt."),
     "reconcile": (reconcile.reconcile, "Ledger against storage, both ways; tells, and erases with --apply."),
+    "restore": (restore.restore, "After restoring a backup: erase again what was erased since."),
     "verify": (receipts.verify, "Check a receipt offline."),
     "doctor": (doctor.doctor, "Check every dependency; strip and erase live."),
 }

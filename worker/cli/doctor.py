@@ -89,10 +89,11 @@ def _checks(settings: Settings) -> Iterator[Check]:
         yield (reader := _checked("second reader", lambda: proving.look(jail)))
     yield (bell := _checked("broker", lambda: broker.look(settings)))
     try:
-        with opened(settings=settings) as house:
+        with opened(settings=settings, gated=False) as house:
             yield _checked("ledger", lambda: _ledger(house))
+            yield (journal := _checked("journal", lambda: _journal(house)))
             yield from _storage(house)
-            missing = next((check for check in (walls, reader, bell) if not check.ok), None)
+            missing = next((check for check in (walls, reader, bell, journal) if not check.ok), None)
             if missing:
                 yield _untried(missing.name)
             else:
@@ -101,6 +102,12 @@ def _checks(settings: Settings) -> Iterator[Check]:
         # What kept the house from being built: its home, its keys or its ledger.
         yield Check(name="home and ledger", detail=str(error), code=error.code)
         yield _untried("home and ledger")
+
+
+def _journal(house: House) -> str:
+    house.gate.check()
+    end = house.restoring.journal.end()
+    return f"whole, {counted(end.seq, 'erasure')}; the ledger knows them" if end else "nothing was erased yet"
 
 
 def _untried(missing: str) -> Check:

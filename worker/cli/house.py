@@ -21,19 +21,33 @@ LOOK_EVERY_S = 0.05
 
 
 @contextlib.contextmanager
-def opened(*, clock: Clock | None = None, settings: Settings | None = None) -> Iterator[House]:
+def opened(*, clock: Clock | None = None, settings: Settings | None = None, gated: bool = True) -> Iterator[House]:
     """The house, without anybody at work in it. A command that ends answers by its own lines: unless the operator
     asked for a level, its log holds errors only (that a job waits and comes again is not one); with a broker also that
-    this one is away, which would make the command wait."""
+    this one is away, which would make the command wait.
+
+    `gated=False`: for a command that only looks. It works on a ledger older than the journal of erasures, and says so.
+    """
     settings = settings or Settings.load()
     quiet = "error" if settings.embedded else "warning"
     logs.configure(settings.log_level if "log_level" in settings.model_fields_set else quiet)
     warn_if_degraded(settings)
-    house = House.build(settings, clock=clock)
+    house = House.build(settings, clock=clock, gated=gated)
     try:
+        if not gated and (trouble := standing(house)):
+            print(f"mayfly: {trouble} [{trouble.code}]", file=sys.stderr, flush=True)
         yield house
     finally:
         house.close()
+
+
+def standing(house: House) -> Unavailable | None:
+    """What keeps this ledger from being served, if anything does."""
+    try:
+        house.gate.check()
+    except Unavailable as error:
+        return error
+    return None
 
 
 def warn_if_degraded(settings: Settings) -> None:
@@ -61,6 +75,8 @@ def working(house: House, *, jailed: bool = True) -> Iterator[House]:
         yield house
     finally:
         embedded.stop()
+        # A command ends between an erasure and its line in the journal as often as not.
+        house.export()
 
 
 @contextlib.contextmanager

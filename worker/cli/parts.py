@@ -15,8 +15,11 @@ import typer
 from worker import logs
 from worker.cli.house import opened, warn_if_degraded, working
 from worker.cli.terminal import DONE, Terminal
-from worker.errors import UsageRefused
+from worker.errors import Unavailable, UsageRefused
+from worker.flows.gate import Gate
+from worker.ledger.database import Ledger
 from worker.model import WorkClass
+from worker.privacy.journal import Journal
 from worker.settings import Settings
 from worker.wiring import House
 
@@ -55,7 +58,9 @@ def worker(
     from tasks.app import run_worker
 
     settings = _with_broker()
-    return run_worker(settings, _class(work_class), concurrency, build=House.build)
+    wanted = _class(work_class)
+    _refuse_old(settings)
+    return run_worker(settings, wanted, concurrency, build=House.build)
 
 
 def relay() -> int:
@@ -109,6 +114,20 @@ def _class(word: str) -> WorkClass:
         return WorkClass(word)
     except ValueError:
         raise UsageRefused("a class is image, video, partner, lifecycle or control", code="bad_class") from None
+
+
+def _refuse_old(settings: Settings) -> None:
+    """A fleet on a restored ledger does not even start. What else is away now, its processes wait for by themselves;
+    nothing that is opened here is open when they are forked."""
+    ledger = Ledger(settings.ledger_url())
+    try:
+        ledger.migrate()
+        Gate(ledger=ledger, journal=Journal(path=settings.journal_path())).check()
+    except Unavailable as error:
+        if error.code == "restore_needed" or error.code.startswith("journal_"):
+            raise
+    finally:
+        ledger.close()
 
 
 def _with_broker() -> Settings:

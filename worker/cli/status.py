@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from worker.cli.house import opened
+from worker.cli.house import opened, standing
 from worker.cli.terminal import DONE, Terminal, counted, field, iso
 from worker.errors import NotFound
 from worker.flows.brake import waiting
@@ -22,8 +22,10 @@ from worker.wiring import House
 def status(ctx: typer.Context) -> int:
     """Queues, leases, dead letters, and the one number that must be zero: oldest_overdue_seconds."""
     terminal: Terminal = ctx.obj
-    with opened() as house, house.ledger.read() as tx:
-        document = status_document(house, tx)
+    with opened(gated=False) as house:
+        trouble = standing(house)
+        with house.ledger.read() as tx:
+            document = {**status_document(house, tx), "journal": trouble.code if trouble else "ok"}
     if terminal.json:
         terminal.document(document)
         return DONE
@@ -96,7 +98,7 @@ def brakes_document(tx: Tx) -> dict[str, Any]:
 def dead_list(ctx: typer.Context) -> int:
     """What failed for good, with its code."""
     terminal: Terminal = ctx.obj
-    with opened() as house, house.ledger.read() as tx:
+    with opened(gated=False) as house, house.ledger.read() as tx:
         letters = [
             {"job_id": d.job_id, "kind": d.kind, "target": d.target, "code": d.code, "detail": d.detail}
             for d in leases.dead(tx)

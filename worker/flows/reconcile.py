@@ -19,7 +19,7 @@ from worker.ledger.database import Ledger
 from worker.model import Artifact, ArtifactState, new_id
 from worker.privacy import bodies
 from worker.privacy.receipt import Signer
-from worker.shelf import Lying, Shelf
+from worker.shelf import Erased, Lying, Shelf
 
 PAGE = 1_000
 # A stranger is erased only when it was seen this long ago as well, and was last written longer ago still.
@@ -99,8 +99,14 @@ class Reconcile:
             report.erased += 1
 
     def _erase(self, location: str, key: Key, first_seen_at: datetime) -> bool:
-        erased = self.shelf.destroy_stranger(location, key)
+        (outcome,) = self.shelf.destroy_strangers(location, [key])
+        return self.record(location, outcome, first_seen_at)
+
+    def record(self, location: str, erased: Erased, first_seen_at: datetime | None = None) -> bool:
+        """Write down what became of a stranger, with a receipt where it is gone; returns whether it is."""
+        key = erased.key
         with self.ledger.begin() as tx:
+            first_seen_at = first_seen_at or sightings.note(tx, location=location, key=str(key)).first_seen_at
             receipt_id = None
             if erased.observation is not None:
                 body = bodies.of_stranger(

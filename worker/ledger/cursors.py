@@ -24,3 +24,9 @@ def write(tx: Tx, name: str, position: str) -> None:
 def clear(tx: Tx, name: str) -> None:
     """The walk is over; the next one begins anew."""
     tx.conn.execute(delete(_T).where(_T.c.name == name))
+
+
+def lock(tx: Tx, name: str) -> str:
+    """The same as `read`, and nobody else moves this walk until the commit."""
+    insert_new(tx, _T, {"name": name, "position": "", "moved_at": tx.now})
+    return str(tx.conn.execute(select(_T.c.position).where(_T.c.name == name).with_for_update()).scalar_one())

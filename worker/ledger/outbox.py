@@ -46,6 +46,13 @@ def put(tx: Tx, job_id: str, ring_at: datetime) -> None:
     )
 
 
+def bell_of(tx: Tx, kind: str, target: str) -> Bell | None:
+    """The bell of the live job of that kind and target, where there is one."""
+    mine = (_L.c.kind == kind, _L.c.target == target, text(tables.LIVE_JOB))
+    job_id = tx.conn.execute(select(_L.c.id).where(*mine)).scalar_one_or_none()
+    return None if job_id is None else _live(tx, [job_id])[job_id]
+
+
 def remove(tx: Tx, job_id: str) -> None:
     tx.conn.execute(delete(_T).where(_T.c.job_id == job_id))
 

@@ -42,6 +42,7 @@ ACTIVE_HOLD = "holds.released_at IS NULL"
 ACTIVE_RESTRICTION = "restrictions.lifted_at IS NULL"
 OPEN_SIGHTING = "sightings.state <> 'gone'"
 OPEN_REQUEST = "requests.state = 'open'"
+NOT_IN_JOURNAL = "tombstones.journal_seq IS NULL"
 
 
 # Keys are compared as stores list them, byte by byte, whatever the language of the database.
@@ -335,5 +336,8 @@ tombstones = Table(
     Column("artifact_ids", Json, nullable=False),
     Column("erased_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    # The number of its line in the journal outside the database; NULL until it is written there.
+    Column("journal_seq", BigInteger),
     CheckConstraint("expires_at > erased_at", name="tombstones_outlive"),
+    partial("tombstones_not_in_journal", "erased_at", where=NOT_IN_JOURNAL),
 )

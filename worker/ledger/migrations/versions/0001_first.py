@@ -133,9 +133,11 @@ def _tombstones() -> None:
         Column("artifact_ids", Json(), nullable=False),
         Column("erased_at", Instant(), nullable=False),
         Column("expires_at", Instant(), nullable=False),
+        Column("journal_seq", BigInteger(), nullable=True),
         CheckConstraint("expires_at > erased_at", name="tombstones_outlive"),
         PrimaryKeyConstraint("upload_id"),
     )
+    op.create_index("tombstones_not_in_journal", "tombstones", ["erased_at"], **_where("journal_seq IS NULL"))
 
 
 def _uploads() -> None:

@@ -181,6 +181,24 @@ def test_the_drill(site: Site) -> None:
     assert site.mayfly("status")[1]["journal"] == "ok"
 
 
+@pytest.mark.parametrize("part", [["worker", "--class", "image"], ["relay"], ["api"]])
+def test_the_parts_of_a_fleet_do_not_start_either(
+    house: House, part: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a ledger without the erasure that its journal tells of
+    upload = houses.receive(house, samples.png())
+    house.erasing.begin(upload.id, Trigger.USER)
+    houses.work(house)
+    lost = house.settings.home / "lost.db"
+    monkeypatch.setenv("MAYFLY_HOME", str(house.settings.home))
+    monkeypatch.setenv("MAYFLY_DATABASE_URL", f"sqlite:///{lost}")
+    monkeypatch.setenv("MAYFLY_BROKER_URL", "redis://127.0.0.1:1/0")
+
+    # Then each part ends at once with the one line, and asks no broker
+    assert app.run(part) == 1
+    assert capsys.readouterr().err.splitlines()[-1].endswith("run: mayfly restore [restore_needed]")
+
+
 def test_copies_that_the_restored_ledger_has_no_row_of_are_found_and_proven(site: Site) -> None:
     site.taken()
     site.back_up()

@@ -179,7 +179,7 @@ def test_erase_ends_with_a_receipt(home: Path, erased: Ran) -> None:
     document = erased.document
 
     assert (erased.status, erased.err) == (0, "")
-    assert set(document) == {"request_id", "state", "uploads", "artifacts", "receipt", "salt"}
+    assert set(document) == {"request_id", "state", "uploads", "artifacts", "receipt"}
     assert (document["state"], document["uploads"]) == ("completed", 3)
     # Each time: the original, one working copy, three renditions.
     assert document["artifacts"] == 15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,8 @@ from worker.privacy.subject import subject_key
 from worker.wiring import House
 
 LONGEST_S = 600.0
+# The salts of a receipt lie beside it, under its name.
+SALT = ".salt"
 
 
 def erase(
@@ -53,9 +56,10 @@ def _print(terminal: Terminal, document: dict[str, Any]) -> None:
     if document["receipt"]:
         field(terminal.out, "receipt", "signed; check it with: mayfly verify FILE")
         place(terminal.out, document["receipt"])
-    if document["salt"]:
-        field(terminal.out, "salt", "shows which file it was, and is nowhere else now: give it to who asked")
-        place(terminal.out, document["salt"])
+        salt = Path(document["receipt"]).with_suffix(SALT)
+        if salt.exists():
+            field(terminal.out, "salt", "shows which file it was, and is nowhere else now: give it to who asked")
+            place(terminal.out, str(salt))
 
 
 def erase_subject(house: House, app: str, subject: str) -> dict[str, Any]:
@@ -75,7 +79,7 @@ def erase_subject(house: House, app: str, subject: str) -> dict[str, Any]:
         "state": request.state,
         "uploads": request.uploads,
         "artifacts": request.artifacts,
-        **_written(house, receipt),
+        "receipt": _written(house, receipt),
     }
 
 
@@ -97,20 +101,20 @@ def erase_upload(house: House, upload_id: str) -> dict[str, Any]:
         "state": "completed",
         "uploads": 1,
         "artifacts": count,
-        **_written(house, receipt),
+        "receipt": _written(house, receipt),
     }
 
 
-def _written(house: House, receipt: receipts.Receipt | None) -> dict[str, str | None]:
-    """Receipt and salts as files in the home. The ledger keeps the receipt; the salts it forgets, once they are out."""
+def _written(house: House, receipt: receipts.Receipt | None) -> str | None:
+    """The receipt's path. Receipt and salts are files in the home, side by side; the ledger keeps the receipt, and
+    forgets the salts once they are out."""
     if receipt is None:
-        return {"receipt": None, "salt": None}
+        return None
     path = house.receipt_folder.write(f"{receipt.id}.json", receipt.body)
     with house.ledger.read() as tx:
         found = salts.of_receipt(tx, receipt.id)
-    if not found:
-        return {"receipt": str(path), "salt": None}
-    salt = house.receipt_folder.write(f"{receipt.id}.salt", salts_text({each.upload_id: each.salt for each in found}))
-    with house.ledger.begin() as tx:
-        salts.handed_over(tx, found)
-    return {"receipt": str(path), "salt": str(salt)}
+    if found:
+        house.receipt_folder.write(f"{receipt.id}{SALT}", salts_text({each.upload_id: each.salt for each in found}))
+        with house.ledger.begin() as tx:
+            salts.handed_over(tx, found)
+    return str(path)

@@ -172,7 +172,7 @@ def test_the_image_has_ffmpeg_and_no_tool_to_build_or_install() -> None:
     # When the last stage is read
     ran = " ".join(rest for word, rest in instructions(-1) if word == "RUN")
     packages = re.findall(r"apt-get install (?:--\S+ )*(.*?) &&", re.sub(r"\s+", " ", ran))
-    # Then ffmpeg and the second reader's decoders are all that is added, pip is taken out, and no program keeps a set-uid bit
+    # Then ffmpeg and the second reader's decoders are all that is added, pip is out, and nothing keeps a set-uid bit
     assert packages == ["ffmpeg libwebp7 libturbojpeg0"]
     assert "pip uninstall --yes pip" in ran
     assert "-perm /6000" in ran

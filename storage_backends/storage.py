@@ -63,6 +63,7 @@ class Method(StrEnum):
 
     DELETE = "delete"
     DELETE_VERSION = "delete_version"
+    PURGE = "purge"
 
 
 class Observation(StrEnum):
@@ -70,6 +71,7 @@ class Observation(StrEnum):
 
     LIST_ABSENT = "list_absent"
     LIST_VERSIONS_EMPTY = "list_versions_empty"
+    PROBE_404 = "probe_404"
 
 
 class Place(StrEnum):
@@ -79,13 +81,15 @@ class Place(StrEnum):
     BUCKET = "bucket"
     SCRATCH = "scratch"
     MEMORY = "memory"
+    CDN = "cdn"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Erased:
     """The outcome for one key: gone and looked for again, or why not. `removed` counts objects, versions, markers and
     unfinished writes that were there and are not any more; `markers` and `unfinished` how many of them were such.
-    Exactly one of `observation` and `blocked` is set; `blocked_until` is the last day of a lock, where there is one."""
+    Exactly one of `observation`, `blocked` and `unverifiable` is set; `blocked_until` is the last day of a lock, where
+    there is one; `unverifiable` is why the place can never show whether the copy is gone."""
 
     key: Key
     method: Method
@@ -93,6 +97,7 @@ class Erased:
     observation: Observation | None
     blocked: str | None = None
     blocked_until: datetime | None = None
+    unverifiable: str | None = None
     markers: int = 0
     unfinished: int = 0
 

@@ -1,9 +1,10 @@
-"""A proxy before an S3 server that spoils chosen calls: answers an error, stays silent, cuts the line, or lies."""
+"""A proxy before a server that spoils chosen calls: answers an error, stays silent, cuts the line, or lies."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ class Call:
     verb: str
     path: str
     body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_delete(self) -> bool:
@@ -33,6 +35,15 @@ class Reply:
     status: int = 200
     body: bytes = b""
     cut: bool = False
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Who asks may leave before the answer."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 Fault = Callable[[Call], Reply | None]
@@ -72,7 +83,7 @@ def faulty(endpoint: str) -> Iterator[FaultyS3]:
 
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            call = Call(verb=self.command, path=self.path, body=body)
+            call = Call(verb=self.command, path=self.path, body=body, headers=dict(self.headers.items()))
             state.calls.append(call)
             reply = state.fault(call)
             if reply is not None:
@@ -108,10 +119,9 @@ def faulty(endpoint: str) -> Iterator[FaultyS3]:
             if cut:
                 self.close_connection = True
 
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_PURGE = _serve
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", 0), Handler) as server:
         state.url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()

@@ -27,7 +27,8 @@ _Rules: TypeAlias = list[dict[str, Any]]
 class S3Storage:
     """One bucket, or the part of it below a prefix. Safe for threads.
 
-    `encryption` is "AES256" or "aws:kms" with `kms_key`; None leaves it to the bucket. `part_bytes`: what is longer
+    `encryption` is "AES256" or "aws:kms" with `kms_key`; None leaves it to the bucket. `caches`: the
+    `Cache-Control` of each object. `part_bytes`: what is longer
     goes as a multipart upload of parts of this size (5 MiB at least on AWS).
     """
 
@@ -40,12 +41,14 @@ class S3Storage:
         *,
         encryption: str | None = None,
         kms_key: str | None = None,
+        caches: str | None = None,
         part_bytes: int = PART_BYTES,
     ) -> None:
         self.name = name
         self._bucket = bucket
         self._part_bytes = part_bytes
-        self._sealed = {k: v for k, v in {"ServerSideEncryption": encryption, "SSEKMSKeyId": kms_key}.items() if v}
+        given = {"ServerSideEncryption": encryption, "SSEKMSKeyId": kms_key, "CacheControl": caches}
+        self._sealed = {name: value for name, value in given.items() if value}
         self._lock = threading.Lock()
         self._probed: Capabilities | None = None
 

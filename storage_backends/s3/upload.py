@@ -22,7 +22,8 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(kw_only=True)
 class Upload:
-    """`place` and `sealed` are parameters of every call: bucket and name, and how the object is encrypted there.
+    """`place` and `sealed` are parameters of every call: bucket and name, and how the object is encrypted there and
+    what caches are told.
 
     Each piece carries its SHA-256, which the store checks; `abort` leaves nothing behind where the store answers.
     """

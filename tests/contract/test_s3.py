@@ -362,3 +362,11 @@ def test_what_is_encrypted_is_asked_for_with_every_put(s3: S3Server, proxy: Faul
     for key, size in ((KEY, 10), (NEIGHBOUR, PART + 10)):
         storage.put(key, [bytes(size)])
         assert s3.client.head_object(Bucket=bucket, Key=str(key))["ServerSideEncryption"] == "AES256"
+
+
+@pytest.mark.parametrize("body", [b"small", b"x" * (PART + 1)])
+def test_caches_are_told_how_long_they_may_keep_an_object(s3: S3Server, body: bytes) -> None:
+    bucket = s3.bucket("plain")
+    storage = S3Storage("s3", s3.connect(bucket), caches="max-age=60", part_bytes=PART)
+    storage.put(KEY, [body])
+    assert s3.client.head_object(Bucket=bucket, Key=str(KEY))["CacheControl"] == "max-age=60"

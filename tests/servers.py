@@ -22,6 +22,7 @@ from typing import NoReturn
 import pytest
 
 START_S = 30.0
+PACKAGES = ("redis-server", "postgresql", "util-linux", "nginx")
 _POSTGRES_PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt")
 _POLL = threading.Event()
 
@@ -51,12 +52,12 @@ def listens(port: int) -> bool:
 @contextlib.contextmanager
 def redis_server(*options: str) -> Iterator[str]:
     """A Redis that keeps nothing on disk; yields its URL."""
-    program = _program("redis-server", shutil.which("redis-server"))
+    program = installed("redis-server", shutil.which("redis-server"))
     with tempfile.TemporaryDirectory(prefix="mayfly-redis-") as home:
         port = free_port()
         argv = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", home, "--save", "", *options]
-        with _running(argv, stop=signal.SIGTERM) as process:
-            until(lambda: _alive(process) and listens(port), what="redis-server")
+        with running(argv, stop=signal.SIGTERM) as process:
+            until(lambda: alive(process) and listens(port), what="redis-server")
             yield f"redis://127.0.0.1:{port}/0"
 
 
@@ -80,9 +81,9 @@ def postgres_server() -> Iterator[str]:
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
         # SIGINT: fast shutdown, open sessions are ended.
-        with _running([*_as(user), *argv], stop=signal.SIGINT, cwd=home) as process:
+        with running([*_as(user), *argv], stop=signal.SIGINT, cwd=home) as process:
             url = f"postgresql://mayfly@127.0.0.1:{port}/postgres"
-            until(lambda: _alive(process) and _answers(url), what="postgres")
+            until(lambda: alive(process) and _answers(url), what="postgres")
             yield url
 
 
@@ -96,14 +97,15 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _alive(process: subprocess.Popen[bytes]) -> bool:
+def alive(process: subprocess.Popen[bytes]) -> bool:
+    """Fails the test where the server has ended already."""
     if process.poll() is not None:
         pytest.fail(f"a server ended at its start with status {process.returncode}")
     return True
 
 
 @contextlib.contextmanager
-def _running(argv: Sequence[str], *, stop: signal.Signals, cwd: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def running(argv: Sequence[str], *, stop: signal.Signals, cwd: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """In a session of its own, so that a Ctrl-C at the terminal ends the tests first."""
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True, cwd=cwd)
@@ -131,7 +133,7 @@ def _unprivileged() -> pwd.struct_passwd | None:
 def _as(user: pwd.struct_passwd | None) -> list[str]:
     if user is None:
         return []
-    setpriv = _program("setpriv", shutil.which("setpriv"))
+    setpriv = installed("setpriv", shutil.which("setpriv"))
     return [
         setpriv,
         f"--reuid={user.pw_uid}",
@@ -150,12 +152,13 @@ def _postgres_programs() -> Path:
     return next((bin_ for bin_ in found if (bin_ / "initdb").exists()), None) or _missing("postgresql")
 
 
-def _program(name: str, path: str | None) -> str:
+def installed(name: str, path: str | None) -> str:
+    """The path of a program; the test is skipped, or failed in CI, where there is none."""
     return path or _missing(name)
 
 
 def _missing(what: str) -> NoReturn:
-    reason = f"{what} is not installed; apt-get install redis-server postgresql util-linux"
+    reason = f"{what} is not installed; apt-get install {' '.join(PACKAGES)}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -6,6 +6,7 @@ a file: `MAYFLY_DATABASE_URL_FILE` names a file that holds what `MAYFLY_DATABASE
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from pydantic import (
     field_validator,
 )
 
+from storage_backends.cdn import WHOLE, Template
 from worker.errors import UsageRefused
 from worker.media.renditions import extras
 from worker.model import APP, WorkClass
@@ -34,6 +36,7 @@ from worker.retention.rules import KEEP_FOR_DEFAULT, KEEP_FOR_LEAST, KEEP_FOR_MO
 PREFIX = "MAYFLY_"
 _NAME = re.compile(r"^[A-Z0-9_]{1,64}$")
 _SPAN = re.compile(r"^(\d+)(s|m|h|d)$")
+_FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -97,6 +100,11 @@ class Settings(AppSettings):
     s3_secret_key: SecretStr | None = None
     s3_encryption: Literal["AES256", "aws:kms"] | None = None
     s3_kms_key: SecretStr | None = None
+    cdn_url: str | None = None
+    cdn_purge_method: str = Field(default="PURGE", pattern=r"^[A-Z]{1,20}$")
+    cdn_purge_url: SecretStr | None = None
+    cdn_purge_headers: SecretStr | None = None
+    cdn_seconds: float = Field(default=10.0, gt=0, le=60)
     jail: Literal["required", "degraded"] = "required"
     formats_on: tuple[Literal["tiff", "bmp"], ...] = ()
     wide_gamut: bool = False
@@ -137,6 +145,23 @@ class Settings(AppSettings):
         if url is not None and (parts is None or parts.scheme not in ("http", "https") or not parts.hostname):
             raise ValueError("an endpoint is https://host, with a port where it needs one")
         return url
+
+    @field_validator("cdn_url")
+    @classmethod
+    def _shown(cls, url: str | None) -> str | None:
+        return None if url is None else Template.parse(url).text
+
+    @field_validator("cdn_purge_url")
+    @classmethod
+    def _purged(cls, url: SecretStr | None) -> SecretStr | None:
+        return None if url is None else SecretStr(Template.parse(url.get_secret_value(), more=WHOLE).text)
+
+    @field_validator("cdn_purge_headers")
+    @classmethod
+    def _sent(cls, headers: SecretStr | None) -> SecretStr | None:
+        if headers is not None:
+            _headers(headers.get_secret_value())
+        return headers
 
     @field_validator("apps")
     @classmethod
@@ -188,6 +213,10 @@ class Settings(AppSettings):
     def ledger_url(self) -> str:
         return self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.home / 'ledger.db'}"
 
+    def cdn_headers(self) -> dict[str, str]:
+        """What a purge carries."""
+        return {} if self.cdn_purge_headers is None else _headers(self.cdn_purge_headers.get_secret_value())
+
     def receipts_root(self) -> Path:
         return self.home.absolute() / "receipts"
 
@@ -224,9 +253,21 @@ def _listed(field: str, text: str) -> object:
     return text
 
 
-def _apps(text: str) -> object:
-    import json
+def _headers(text: str) -> dict[str, str]:
+    """Header fields as RFC 9110, 5.1 and 5.5, has them. Raises `ValueError`, without the text in it."""
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict) or not all(
+        _FIELD_NAME.fullmatch(name) and isinstance(value, str) and value.isascii() and value.isprintable()
+        for name, value in given.items()
+    ):
+        raise ValueError('it is a JSON object of header fields, such as {"X-Key": "..."}')
+    return given
 
+
+def _apps(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError:

@@ -7,28 +7,28 @@ exactly these bytes (P2). Every read names its purposes and leaves an event (P3)
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
+from storage_backends.cdn import Cdn
 from storage_backends.errors import ObjectNotFound, StorageError
 from storage_backends.keys import Key
 from storage_backends.scratch import ScratchStorage
 from storage_backends.storage import Erased as _Erased
 from storage_backends.storage import Stat as _Stat
 from storage_backends.storage import Storage, Stored, Unfinished
-from worker.errors import Defect, HoldActive, Refused, StateConflict, Unavailable, Unprocessable
+from worker.errors import Defect, HoldActive, Refused, StateConflict, Unavailable
 from worker.ledger import artifacts, events, states, uploads
 from worker.ledger.database import Ledger, Tx
 from worker.media.rendered import Proof
 from worker.model import Artifact, ArtifactKind, ArtifactState, Purpose, Trigger, Upload
 from worker.retention.book import Book
 from worker.retention.rules import deadline, rule_for
+from worker.streams import CHUNK, chunks_of
 
-CHUNK = 1 << 20
 # One object as it lies somewhere: its key, size in bytes and time of last change.
 Lying: TypeAlias = _Stat
 # What became of one key.
@@ -46,18 +46,19 @@ def _unwatched(_step: str) -> None:
 @dataclass(frozen=True, kw_only=True)
 class Shelf:
     """`locations` maps a location's name, as written in the ledger, to its backend; `media` names where new copies go,
-    `scratch` is this host's own place for working copies."""
+    `scratch` is this host's own place for working copies, `cdn` what shows the published ones, where there is such."""
 
     ledger: Ledger
     locations: Mapping[str, Storage]
     media: str
     scratch: ScratchStorage
     book: Book
+    cdn: Cdn | None = None
     actor: str = "worker"
 
     def reachable(self) -> Collection[str]:
         """The locations whose copies this process can look at and destroy."""
-        return (*self.locations, self.scratch.name)
+        return (*self.locations, self.scratch.name, *([self.cdn.name] if self.cdn else []))
 
     def plan(self, upload: Upload, kind: ArtifactKind, name: str, **facts: object) -> Artifact:
         """Commit the row of a copy that is about to be written, with its last day. Raises `StateConflict` when the
@@ -72,7 +73,7 @@ class Shelf:
                 upload_id=upload.id,
                 kind=kind,
                 name=name,
-                location=self.scratch.name if kind is ArtifactKind.SCRATCH else self.media,
+                location=self._home(kind),
                 retention_class=kind.value,
                 rule=rule.name,
                 delete_at=deadline(
@@ -86,6 +87,18 @@ class Shelf:
                 **facts,  # type: ignore[arg-type]
             )
 
+    def plan_cached(self, upload: Upload, copy: Artifact) -> Artifact | None:
+        """Commit the row of what a CDN may keep of a copy that is about to be published, under that copy's key. None
+        without a CDN."""
+        if self.cdn is None:
+            return None
+        return self.plan(upload, ArtifactKind.CDN_COPY, copy.name, key=copy.key, media_type=copy.media_type)
+
+    def _home(self, kind: ArtifactKind) -> str:
+        if kind is ArtifactKind.CDN_COPY and self.cdn is not None:
+            return self.cdn.name
+        return self.scratch.name if kind is ArtifactKind.SCRATCH else self.media
+
     def quarantine(self, artifact: Artifact, chunks: Iterable[bytes], *, most_bytes: int) -> Artifact:
         """Write an original, unproven and invisible. The size is capped while it streams."""
         return self._put(artifact, chunks, ArtifactKind.ORIGINAL, most_bytes=most_bytes, sha256=None)
@@ -97,7 +110,7 @@ class Shelf:
             raise Defect("only renditions and posters are published")
         if artifact.media_type != proof.media_type:
             raise Defect("the proof is for another media type")
-        return self._put(artifact, _chunks(body), artifact.kind, most_bytes=None, sha256=proof.sha256)
+        return self._put(artifact, chunks_of(body), artifact.kind, most_bytes=None, sha256=proof.sha256)
 
     def expires(self) -> bool:
         """Whether the place where copies lie may have rules of its own that destroy them by their class."""
@@ -163,8 +176,9 @@ class Shelf:
             if outcome.observation is None:
                 raise Unavailable("bytes that may not stay could not be removed yet", code="take_back_failed")
 
-    def adopt(self, artifact: Artifact, *, bytes_: int) -> Artifact:
-        """A planned row names an object that the app itself has put into the intake location: mark it present."""
+    def adopt(self, artifact: Artifact, *, bytes_: int | None = None) -> Artifact:
+        """A planned row names what somebody else puts there: the app an object into the intake location, a CDN a copy
+        into its caches from now on. Mark it present."""
         with self.ledger.begin() as tx:
             return states.move_artifact(
                 tx, artifact.id, to=ArtifactState.PRESENT, source=ArtifactState.PLANNED, actor=self.actor, bytes=bytes_
@@ -206,6 +220,10 @@ class Shelf:
         name = f"{artifact.name}.{artifact.media_type.rpartition('/')[2]}"
         seconds = int(LINK_LIVES.total_seconds())
         return str(link(Key.parse(artifact.key), seconds=seconds, media_type=artifact.media_type, name=name))
+
+    def address(self, cached: Artifact) -> str | None:
+        """Where a CDN shows the copy; None for a row of another CDN than the one that is set now."""
+        return self.cdn.url(Key.parse(cached.key)) if self.cdn and self.cdn.name == cached.location else None
 
     @contextlib.contextmanager
     def workspace(self, upload: Upload) -> Iterator[Path]:
@@ -273,10 +291,15 @@ class Shelf:
         if not (allowed := self._condemn(near, trigger)):
             return []
         step("condemned")
-        outcomes = self._erase_by_location(allowed)
+        # A CDN last: what it is purged of before the origin is gone it fetches again.
+        cached = [artifact for artifact in allowed if artifact.kind is ArtifactKind.CDN_COPY]
+        stored = [artifact for artifact in allowed if artifact.kind is not ArtifactKind.CDN_COPY]
+        outcomes = self._erase_by_location(stored)
         step("destroyed")
+        outcomes |= self._erase_by_location(cached)
+        step("purged")
         with self.ledger.begin() as tx:
-            done = [self._record(tx, artifact, outcomes[artifact.key]) for artifact in allowed]
+            done = [self._record(tx, artifact, outcomes[artifact.id]) for artifact in (*stored, *cached)]
         step("recorded")
         return done
 
@@ -305,10 +328,10 @@ class Shelf:
     def _erase_by_location(self, allowed: Sequence[Artifact]) -> dict[str, Erased]:
         outcomes: dict[str, Erased] = {}
         for location in {artifact.location for artifact in allowed}:
-            keys = [Key.parse(artifact.key) for artifact in allowed if artifact.location == location]
-            place = self._place(location)
+            here = {artifact.key: artifact.id for artifact in allowed if artifact.location == location}
             with _storage_errors():
-                outcomes.update((str(outcome.key), outcome) for outcome in place.erase(keys))
+                for outcome in self._place(location).erase([Key.parse(key) for key in here]):
+                    outcomes[here[str(outcome.key)]] = outcome
         return outcomes
 
     def _record(self, tx: Tx, artifact: Artifact, outcome: Erased) -> Artifact:
@@ -319,6 +342,12 @@ class Shelf:
             "markers": outcome.markers,
             "unfinished": outcome.unfinished,
         }
+        if artifact.kind is ArtifactKind.CDN_COPY and artifacts.lies_elsewhere(tx, artifact):
+            blocked = outcome.blocked or "origin_still_there"
+            outcome = replace(outcome, observation=None, unverifiable=None, blocked=blocked)
+        if outcome.unverifiable is not None:
+            to, reason = ArtifactState.UNVERIFIABLE, outcome.unverifiable
+            return states.move_artifact(tx, artifact.id, to=to, actor=self.actor, detail=detail, reason=reason)
         if outcome.observation is None:
             until = outcome.blocked_until
             reason = f"{outcome.blocked} until {until:%Y-%m-%dT%H:%M:%SZ}" if until else outcome.blocked or "blocked"
@@ -330,10 +359,12 @@ class Shelf:
         return states.move_artifact(tx, artifact.id, to=ArtifactState.GONE, actor=self.actor, detail=detail)
 
     def place_of(self, location: str) -> str:
-        """What kind of place a location is: disk, bucket, scratch, memory."""
+        """What kind of place a location is: disk, bucket, scratch, memory, cdn."""
         return self._place(location).place.value
 
-    def _place(self, location: str) -> Storage | ScratchStorage:
+    def _place(self, location: str) -> Storage | ScratchStorage | Cdn:
+        if self.cdn is not None and location == self.cdn.name:
+            return self.cdn
         return self.scratch if location == self.scratch.name else self._storage(location)
 
     def _storage(self, location: str) -> Storage:
@@ -341,31 +372,6 @@ class Shelf:
             return self.locations[location]
         except KeyError:
             raise Unavailable("this host cannot reach the location of that copy", code="location_unreachable") from None
-
-
-def _chunks(body: bytes | Path) -> Iterator[bytes]:
-    if isinstance(body, bytes):
-        yield body
-        return
-    with body.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            yield chunk
-
-
-def copy_to(stream: BinaryIO, target: Path, *, most_bytes: int) -> tuple[int, str]:
-    """Copy a stream into a new private file; returns its size in bytes and its SHA-256 (hex).
-
-    Raises `Unprocessable` (`limits:bytes`) past `most_bytes`.
-    """
-    digest, size = hashlib.sha256(), 0
-    with target.open("xb") as out:
-        while chunk := stream.read(CHUNK):
-            size += len(chunk)
-            if size > most_bytes:
-                raise Unprocessable("the file is larger than permitted", code="limits:bytes")
-            digest.update(chunk)
-            out.write(chunk)
-    return size, digest.hexdigest()
 
 
 @contextlib.contextmanager

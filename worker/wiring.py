@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
+from storage_backends.cdn import WHOLE, Cdn, Template
 from storage_backends.filesystem import FilesystemStorage
 from storage_backends.scratch import ScratchStorage
 from storage_backends.storage import Storage
@@ -54,6 +55,8 @@ from worker.shelf import Shelf
 MEDIA = "media"
 BUCKET = "s3"
 INTAKE = "intake"
+# A CDN whose purge fails asks the bucket again after a minute, and hears that the copy is gone.
+CACHES = "max-age=60, must-revalidate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -344,7 +347,20 @@ def _shelf(settings: Settings, ledger: Ledger, book: Book) -> Shelf:
             media=BUCKET if BUCKET in locations else MEDIA,
             scratch=scratch,
             book=book,
+            cdn=_cdn(settings),
         )
+
+
+def _cdn(settings: Settings) -> Cdn | None:
+    if settings.cdn_url is None:
+        return None
+    return Cdn(
+        serves=Template.parse(settings.cdn_url),
+        purges=Template.parse(_secret(settings.cdn_purge_url) or settings.cdn_url, more=WHOLE),
+        method=settings.cdn_purge_method,
+        headers=settings.cdn_headers(),
+        seconds=settings.cdn_seconds,
+    )
 
 
 def _locations(settings: Settings) -> dict[str, Storage]:
@@ -368,7 +384,8 @@ def _bucket(settings: Settings, name: str) -> Storage:
         secret_key=_secret(settings.s3_secret_key),
     )
     kms_key = _secret(settings.s3_kms_key)
-    return S3Storage(BUCKET, bucket, encryption=settings.s3_encryption, kms_key=kms_key)
+    caches = CACHES if settings.cdn_url else None
+    return S3Storage(BUCKET, bucket, encryption=settings.s3_encryption, kms_key=kms_key, caches=caches)
 
 
 def _secret(value: SecretStr | None) -> str | None:

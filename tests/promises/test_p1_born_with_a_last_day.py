@@ -79,7 +79,7 @@ def test_a_copy_that_has_no_planned_row_is_not_written(house: House) -> None:
 def test_a_kind_without_a_retention_rule_cannot_be_planned(house: House) -> None:
     upload = houses.receive(house, samples.png())
     with pytest.raises(LookupError, match="no retention rule"):
-        house.shelf.plan(upload, ArtifactKind.CDN_COPY, "edge")
+        house.shelf.plan(upload, ArtifactKind.EXPORT, "package")
 
 
 def test_the_database_itself_refuses_a_copy_without_a_last_day(house: House) -> None:

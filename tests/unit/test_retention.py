@@ -22,6 +22,7 @@ WRITTEN = (
     ArtifactKind.POSTER,
     ArtifactKind.SCRATCH,
     ArtifactKind.EVIDENCE,
+    ArtifactKind.CDN_COPY,
 )
 
 

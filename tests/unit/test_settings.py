@@ -36,6 +36,15 @@ def test_defaults_are_embedded_and_jailed() -> None:
         ("MAYFLY_APPS", '{"shop": {"keepfor": "1d"}}', "bad_setting"),
         ("MAYFLY_SUBJECT_SECRET_FILE", "/nowhere/at/all", "bad_setting"),
         ("MAYFLY_RENDITIONS_ON", "original_klean", "bad_setting"),
+        ("MAYFLY_CDN_URL", "https://cdn.example/media", "bad_setting"),
+        ("MAYFLY_CDN_PURGE_METHOD", "purge", "bad_setting"),
+        ("MAYFLY_CDN_PURGE_URL", "https://me:hunter@cdn.example/{key}", "bad_setting"),
+        ("MAYFLY_CDN_PURGE_HEADERS", "X-Key:hunter", "bad_setting"),
+        ("MAYFLY_CDN_PURGE_HEADERS", '["hunter"]', "bad_setting"),
+        ("MAYFLY_CDN_PURGE_HEADERS", '{"X-Key":1}', "bad_setting"),
+        ("MAYFLY_CDN_PURGE_HEADERS", '{"X-Key":"hunter\\r\\nX:y"}', "bad_setting"),
+        ("MAYFLY_CDN_PURGE_HEADERS", '{"X:":"hunter"}', "bad_setting"),
+        ("MAYFLY_CDN_SECONDS", "0", "bad_setting"),
     ],
 )
 def test_what_is_wrong_is_refused_without_its_value(name: str, value: str, code: str) -> None:
@@ -55,6 +64,14 @@ def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
     settings = Settings.load({"MAYFLY_SUBJECT_SECRET_FILE": str(path)})
     assert settings.subject_secret is not None
     assert settings.subject_secret.get_secret_value() == "hunter-canary"
+    assert "hunter-canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_what_a_purge_carries_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    path = tmp_path / "headers"
+    path.write_text('{"Authorization": "Bearer hunter-canary"}\n', encoding="utf-8")
+    settings = Settings.load({"MAYFLY_CDN_PURGE_HEADERS_FILE": str(path)})
+    assert settings.cdn_headers() == {"Authorization": "Bearer hunter-canary"}
     assert "hunter-canary" not in repr(settings) + str(settings) + settings.model_dump_json()
 
 

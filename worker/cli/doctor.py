@@ -9,12 +9,13 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import typer
 from rich.text import Text
 
-from storage_backends import contract
+from storage_backends import cdn, contract
 from storage_backends.errors import StorageError
 from storage_backends.storage import Storage
 from worker.cli import broker, demo_media, views
@@ -93,7 +94,11 @@ def _checks(settings: Settings) -> Iterator[Check]:
             yield _checked("ledger", lambda: _ledger(house))
             yield (journal := _checked("journal", lambda: _journal(house)))
             yield from _storage(house)
-            missing = next((check for check in (walls, reader, bell, journal) if not check.ok), None)
+            needed = [walls, reader, bell, journal]
+            if (edge := house.shelf.cdn) is not None:
+                needed.append(_checked("cdn", partial(look_at_cdn, edge)))
+                yield needed[-1]
+            missing = next((check for check in needed if not check.ok), None)
             if missing:
                 yield _untried(missing.name)
             else:
@@ -195,6 +200,22 @@ def _abilities(location: Storage) -> str:
         )
     able = [field.replace("_", " ") for field, value in asdict(found).items() if value is True]
     return f"{location.name}: {', '.join(able) or 'plain'}"
+
+
+def look_at_cdn(edge: cdn.Cdn) -> str:
+    """The CDN takes purges, and says of what never was that it is not there: else nothing there can be seen gone."""
+    try:
+        purged, seen = edge.rehearse()
+    except StorageError as error:
+        raise Unavailable(str(error), code=error.code) from None
+    if cdn.busy(purged) or cdn.refused(purged):
+        raise Refused(f"it answers {purged} to a purge; check method, address and headers of it", code="purge_refused")
+    if not cdn.tells_absence(seen):
+        raise Refused(
+            f"it answers {seen} for what never was, so nobody can see there that a copy is gone; make it answer 404",
+            code="cdn_blind",
+        )
+    return f"takes purges, and answers {seen} for what never was"
 
 
 def _storage(house: House) -> Iterator[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from worker.cli.house import opened, wait_until, working
 from worker.cli.terminal import DONE, REFUSED, Terminal, counted, field, place
 from worker.errors import NotFound, UsageRefused
 from worker.ledger import artifacts, receipts, requests, salts, uploads
-from worker.model import Trigger, UploadState, is_id
+from worker.model import ArtifactState, Trigger, UploadState, is_id
 from worker.privacy.folder import salts_text
 from worker.privacy.subject import subject_key
 from worker.wiring import House
@@ -40,10 +41,14 @@ def erase(
         with working(house, jailed=False):
             document = erase_upload(house, upload) if upload is not None else erase_subject(house, app, subject or "")
     _print(terminal, document)
-    if document["state"] != "completed":
+    if document["state"] == "completed":
+        return DONE
+    if unseen := document["unverifiable"]:
+        said = "purged, and nobody can see whether" if unseen == 1 else "purged, and nobody can see whether each"
+        terminal.complain(f"{counted(unseen, 'copy', 'copies')} {said} is gone; see the receipt", "unverifiable")
+    else:
         terminal.complain("a legal hold keeps some of it; it goes when the last hold is released", "hold_active")
-        return REFUSED
-    return DONE
+    return REFUSED
 
 
 def _print(terminal: Terminal, document: dict[str, Any]) -> None:
@@ -51,7 +56,8 @@ def _print(terminal: Terminal, document: dict[str, Any]) -> None:
         terminal.document(document)
         return
     of = counted(document["uploads"], "upload") if document["uploads"] else "nothing was there"
-    copies = f", {counted(document['artifacts'], 'copy', 'copies')} looked for and gone" if document["uploads"] else ""
+    gone = document["artifacts"] - document["unverifiable"]
+    copies = f", {counted(gone, 'copy', 'copies')} looked for and gone" if document["uploads"] else ""
     terminal.out.print(f"[bold]{str(document['state']).replace('_', ' ')}[/bold]: {of}{copies}")
     if document["receipt"]:
         field(terminal.out, "receipt", "signed; check it with: mayfly verify FILE")
@@ -79,6 +85,7 @@ def erase_subject(house: House, app: str, subject: str) -> dict[str, Any]:
         "state": request.state,
         "uploads": request.uploads,
         "artifacts": request.artifacts,
+        "unverifiable": _unverifiable(receipt),
         "receipt": _written(house, receipt),
     }
 
@@ -95,14 +102,24 @@ def erase_upload(house: House, upload_id: str) -> dict[str, Any]:
     with house.ledger.read() as tx:
         receipt = receipts.of_upload(tx, upload_id)
         count = len(artifacts.of_upload(tx, upload_id))
+    unseen = _unverifiable(receipt)
     return {
         "request_id": None,
         "upload_id": upload_id,
-        "state": "completed",
+        "state": "partially_completed" if unseen else "completed",
         "uploads": 1,
         "artifacts": count,
+        "unverifiable": unseen,
         "receipt": _written(house, receipt),
     }
+
+
+def _unverifiable(receipt: receipts.Receipt | None) -> int:
+    """How many copies were told to go where nobody can look whether they did."""
+    body = json.loads(receipt.body) if receipt else {"artifacts": []}
+    if "covered" in body:
+        return int(body["covered"]["unverifiable"])
+    return sum(copy["state"] == ArtifactState.UNVERIFIABLE for copy in body["artifacts"])
 
 
 def _written(house: House, receipt: receipts.Receipt | None) -> str | None:

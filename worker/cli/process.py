@@ -19,7 +19,7 @@ from worker.model import NewUpload, Purpose
 from worker.privacy.subject import subject_key
 from worker.retention.rules import checked_keep_for
 from worker.settings import parse_span
-from worker.shelf import CHUNK
+from worker.streams import CHUNK
 from worker.wiring import House
 
 

@@ -26,12 +26,13 @@ def published(copies: list[Artifact]) -> list[Artifact]:
     ]
 
 
-def rendition(house: House, copy: Artifact) -> dict[str, Any]:
-    """One entry of `renditions`."""
-    path = house.shelf.path(copy)
+def rendition(house: House, copy: Artifact, cached: Artifact | None) -> dict[str, Any]:
+    """One entry of `renditions`. `cached`: the row of what a CDN keeps of it, without which none is named."""
+    url = house.shelf.address(cached) if cached else None
+    path = None if url else house.shelf.path(copy)
     return {
         "name": copy.name,
-        **({"path": str(path)} if path else {"url": house.shelf.link(copy)}),
+        **({"path": str(path)} if path else {"url": url or house.shelf.link(copy)}),
         "media_type": copy.media_type,
         "width": copy.width,
         "height": copy.height,
@@ -48,13 +49,15 @@ def upload_document(house: House, upload_id: str) -> dict[str, Any]:
         copies = artifacts.of_upload(tx, upload_id)
         restricted = states.restricted(tx, upload_id)
     shown = upload.state is UploadState.READY and not restricted
+    at_cdn = (copy for copy in copies if copy.kind is ArtifactKind.CDN_COPY and copy.state is ArtifactState.PRESENT)
+    cached = {copy.key: copy for copy in at_cdn}
     document: dict[str, Any] = {
         "upload_id": upload.id,
         "state": upload.state.value,
         "verdict": upload.verdict.value if upload.verdict else None,
         "reasons": upload.facts.get("reasons", []),
         "removed": sorted(_removed(upload)),
-        "renditions": [rendition(house, copy) for copy in published(copies)] if shown else [],
+        "renditions": [rendition(house, copy, cached.get(copy.key)) for copy in published(copies)] if shown else [],
         "delete_at": iso(upload.delete_at),
     }
     document |= _ai(upload)

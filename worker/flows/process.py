@@ -24,7 +24,8 @@ from worker.media.studio import Studio
 from worker.model import Artifact, ArtifactKind, ArtifactState, Job, Trigger, Upload, UploadState
 from worker.moderation import policy
 from worker.retention.book import Book
-from worker.shelf import Shelf, copy_to
+from worker.shelf import Shelf
+from worker.streams import copy_to
 
 RESTRICTED_LOOK = timedelta(hours=1)
 _LIVE = (ArtifactState.PLANNED, ArtifactState.PRESENT, ArtifactState.ERASING, ArtifactState.BLOCKED)
@@ -147,9 +148,8 @@ class Process:
         return replace(rendered, made=proven, left_out=left_out), proofs
 
     def _store(self, upload: Upload, rendered: Rendered, proofs: Mapping[str, Proof], guard: Guard) -> list[Artifact]:
-        planned = []
-        for made in rendered.made:
-            planned.append((made, self._plan(upload, made)))
+        planned = [(made, self._plan(upload, made)) for made in rendered.made]
+        cached = [self.shelf.plan_cached(upload, artifact) for _, artifact in planned]
         guard.step("planned")
         kept = []
         for made, artifact in planned:
@@ -158,6 +158,7 @@ class Process:
             if body is None:
                 raise Defect("a rendition without bytes")
             kept.append(self.shelf.publish(artifact, body, proofs[made.name]))
+        kept += [self.shelf.adopt(copy) for copy in cached if copy is not None]
         guard.step("stored")
         return kept
 

@@ -14,4 +14,4 @@ PROCESS = (
     "published",
     "cleaned",
 )
-ERASE = ("taken", "condemned", "destroyed", "recorded", "sealed")
+ERASE = ("taken", "condemned", "destroyed", "purged", "recorded", "sealed")

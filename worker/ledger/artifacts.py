@@ -192,6 +192,12 @@ def note_hash(tx: Tx, artifact_id: str, sha256: str) -> None:
     tx.conn.execute(update(_T).where(_T.c.id == artifact_id, _T.c.sha256.is_(None)).values(sha256=sha256))
 
 
+def lies_elsewhere(tx: Tx, copy: Artifact) -> bool:
+    """Whether what this copy was made from, under the same key at another place, is not at its end."""
+    same = (_T.c.upload_id == copy.upload_id, _T.c.key == copy.key, _T.c.location != copy.location)
+    return tx.conn.execute(select(_T.c.id).where(*same, text(tables.LIVE_ARTIFACT))).first() is not None
+
+
 def mark_missing(tx: Tx, artifact_id: str) -> None:
     """Its bytes were looked for and are not there; the row stays present until its erasure sees that it is gone."""
     tx.conn.execute(update(_T).where(_T.c.id == artifact_id).values(reason=BYTES_MISSING))

@@ -85,19 +85,20 @@ def of_request(
     kept: Mapping[str, str],
 ) -> dict[str, Any]:
     """A person's request: what the receipts of its uploads say of each copy, and what is `kept` (upload id to
-    reason), which makes it a partial one.
+    reason). That, or a copy whose absence nobody could see, makes it a partial one.
 
     `receipts`: their texts in the order of the upload ids. All are counted, and `root` (RFC 9162) is over all of them;
     the first `LISTED` are repeated, so that the receipt of somebody who gave a hundred thousand files can be read.
     """
     listed: list[dict[str, Any]] = []
-    artifacts = 0
+    artifacts = unseen = 0
 
     def leaves() -> Iterator[bytes]:
-        nonlocal artifacts
+        nonlocal artifacts, unseen
         for text in receipts:
             own = json.loads(text)
             artifacts += len(own["artifacts"])
+            unseen += sum(copy["state"] == ArtifactState.UNVERIFIABLE for copy in own["artifacts"])
             if len(listed) < LISTED:
                 listed.append({name: own[name] for name in _REPEATED})
             yield merkle.leaf(text.encode())
@@ -111,8 +112,8 @@ def of_request(
         "request_id": request_id,
         "policy_version": policy_version,
         "completed_at": instant(now),
-        "state": "partially_completed" if kept else "completed",
-        "covered": {"uploads": count, "artifacts": artifacts, "root": root.hex()},
+        "state": "partially_completed" if kept or unseen else "completed",
+        "covered": {"uploads": count, "artifacts": artifacts, "unverifiable": unseen, "root": root.hex()},
         "uploads": listed,
         "kept": [{"upload_id": upload_id, "reason": reason} for upload_id, reason in sorted(kept.items())],
         "exclusions_notice": _NOTICE,

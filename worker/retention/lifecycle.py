@@ -17,8 +17,8 @@ from worker.retention.rules import RULES, Rule
 SLACK = timedelta(days=7)
 # A class that keys have and no kind of copy: what apps put into the intake location.
 _INTAKE = "intake"
-# What is kept for a hold must not be expired by anything.
-_KEPT = frozenset({ArtifactKind.EVIDENCE})
+# What is kept for a hold must not be expired by anything; what a CDN keeps lies in no bucket.
+_KEPT = frozenset({ArtifactKind.EVIDENCE, ArtifactKind.CDN_COPY})
 
 
 def days_by_class(rules: Iterable[Rule] = RULES) -> dict[str, int]:

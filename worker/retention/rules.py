@@ -68,6 +68,10 @@ RULES: tuple[Rule, ...] = (
          anchor=Anchor.ARTIFACT_CREATED, ground="made but not published"),
     Rule(name="poster.published", kind=ArtifactKind.POSTER, states=_SHOWN, most=KEEP_FOR_MOST,
          anchor=Anchor.UPLOAD_CREATED, keep_for=True, ground="shown or shared for as long as the app keeps it"),
+    Rule(name="cdn_copy.waiting", kind=ArtifactKind.CDN_COPY, states=_WAITING | _REVIEWED | _REFUSED, most=_DAY,
+         anchor=Anchor.ARTIFACT_CREATED, ground="an address that nobody was told yet"),
+    Rule(name="cdn_copy.published", kind=ArtifactKind.CDN_COPY, states=_SHOWN, most=KEEP_FOR_MOST,
+         anchor=Anchor.UPLOAD_CREATED, keep_for=True, ground="shown by a CDN as long as what it was made from"),
     Rule(name="evidence.held", kind=ArtifactKind.EVIDENCE, states=frozenset(UploadState) - _ENDING,
          most=400 * _DAY, anchor=Anchor.ARTIFACT_CREATED,
          ground="kept for a legal hold, and due with its release"),
@@ -75,7 +79,7 @@ RULES: tuple[Rule, ...] = (
         Rule(name=f"{kind}.ending", kind=kind, states=_ENDING, most=timedelta(0),
              anchor=Anchor.UPLOAD_STATE_ENTERED, ground="the upload is being erased")
         for kind in (ArtifactKind.ORIGINAL, ArtifactKind.RENDITION, ArtifactKind.POSTER, ArtifactKind.EVIDENCE,
-                     ArtifactKind.SCRATCH)
+                     ArtifactKind.SCRATCH, ArtifactKind.CDN_COPY)
     ),
 )
 # fmt: on

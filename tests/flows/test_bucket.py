@@ -18,8 +18,9 @@ from worker.ledger import artifacts, receipts
 from worker.ledger.clock import ShiftedClock
 from worker.media.jail import Jail
 from worker.model import ArtifactState, Trigger, UploadState
+from worker.places import BUCKET
 from worker.privacy.receipt import verify
-from worker.wiring import BUCKET, House
+from worker.wiring import House
 
 pytestmark = pytest.mark.slow
 

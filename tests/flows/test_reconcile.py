@@ -19,8 +19,9 @@ from worker.ledger import artifacts, cursors, receipts, tables
 from worker.ledger.clock import ShiftedClock
 from worker.media.jail import Jail
 from worker.model import ArtifactState, UploadState, new_id
+from worker.places import MEDIA
 from worker.privacy.receipt import verify
-from worker.wiring import MEDIA, House
+from worker.wiring import House
 
 HOUR = timedelta(hours=1)
 STRANGER = Key.parse("rendition/shop/upl_00000000000000000000000000000000/art_stranger")

@@ -11,7 +11,8 @@ from storage_backends.storage import Erased, Method, Observation
 from tests import houses, samples
 from worker.ledger import receipts
 from worker.model import ArtifactState, Trigger, UploadState
-from worker.wiring import MEDIA, House
+from worker.places import MEDIA
+from worker.wiring import House
 
 
 class LyingStorage(MemoryStorage):

@@ -3,6 +3,7 @@
 cli         the command line, on top of everything
 api         the HTTP edge
 wiring      builds the house from settings
+places      where copies lie, built from settings
 home        the keys made on first use, the folder of receipts
 settings    the only reader of the environment
 logs        what may be logged, by an allow-list
@@ -13,6 +14,7 @@ ledger      the truth: rows, states, events, jobs
 retention   keep or erase, and why
 privacy     requests of persons, receipts
 media       formats, limits, renditions; decoding in a jail
+streams     bytes in pieces
 model       the words everybody uses
 errors      the one tree of errors
 """

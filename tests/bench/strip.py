@@ -55,6 +55,7 @@ class Row:
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", action="append", default=[], help="a method, by the beginning of its name")
+    options.add_argument("--kind", choices=(PICTURES, VIDEOS), help="only these")
     options.add_argument("--sample", type=int, help="so many of each kind, chosen by the hash of their names")
     options.add_argument("--jobs", type=int, default=1, help="files at a time")
     options.add_argument("--node", type=Path, default=Path("."), help="a folder with node_modules in it")
@@ -65,7 +66,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mayfly-bench-") as home:
         ours: list[tuple[Given, list[Outcome], Row]] = []
         known = [peer for peer in peers.all_of(chosen.node.resolve()) if _wanted(peer.name, chosen.only)]
-        for given in _given(corpus, chosen.sample, chosen.jobs):
+        for given in _given(corpus, chosen.kind, chosen.sample, chosen.jobs):
             table.add_row(f"[bold]{given.kind}", str(len(given.files)), "", f"{len(given.decoded)} decode")
             _add(table, given, _untouched(given, chosen.jobs))
             if _wanted("Mayfly", chosen.only):
@@ -90,12 +91,13 @@ def _wanted(name: str, only: Sequence[str]) -> bool:
     return not only or any(name.lower().startswith(each.lower()) for each in only)
 
 
-def _given(corpus: Path, sample: int | None, jobs: int) -> list[Given]:
+def _given(corpus: Path, kind: str | None, sample: int | None, jobs: int) -> list[Given]:
     found = [path for path in sorted(corpus.rglob("*")) if path.is_file() and path != corpus / "README.md"]
     if sample is not None:
         found = sorted(found, key=lambda path: hashlib.sha256(path.name.encode()).digest())
-    films = [path for path in found if _is_film(path)][:sample]
-    found = [*films, *[path for path in found if not _is_film(path)][:sample]]
+    films = [path for path in found if _is_film(path)][:sample] if kind != PICTURES else []
+    pictures = [path for path in found if not _is_film(path)][:sample] if kind != VIDEOS else []
+    found = [*films, *pictures]
     script = peers.pictures_decoded()
 
     def decodes(path: Path) -> bool:
@@ -106,7 +108,7 @@ def _given(corpus: Path, sample: int | None, jobs: int) -> list[Given]:
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         whole = dict(zip(found, pool.map(decodes, found), strict=True))
     script.close()
-    kinds = {PICTURES: [path for path in found if path not in films], VIDEOS: films}
+    kinds = {PICTURES: pictures, VIDEOS: films}
     return [
         Given(
             kind=kind,
@@ -114,6 +116,7 @@ def _given(corpus: Path, sample: int | None, jobs: int) -> list[Given]:
             decoded=frozenset(str(path.relative_to(corpus)) for path in paths if whole[path]),
         )
         for kind, paths in kinds.items()
+        if paths
     ]
 
 

@@ -257,8 +257,8 @@ FULL_SIZE: dict[str, Bomb] = {
     "jpeg-million-comments": (lambda: comments(1_000_000), _codes("limits:segments")),
     "jpeg-49-mb-of-comments": (lambda: jpeg_with_comments_of(49), _GOOD),
     "jpeg-64-mb-of-comments": (lambda: jpeg_with_comments_of(64), _codes("limits:bytes")),
-    "jpeg-20-mb-of-ff00": (lambda: ff_pairs(20_000_000, 0x00), _codes("", "corrupt", "truncated")),
-    "jpeg-20-mb-of-ffd0": (lambda: ff_pairs(20_000_000, 0xD0), _codes("", "corrupt", "truncated", "limits:segments")),
+    "jpeg-20-mb-of-ff00": (lambda: ff_pairs(20_000_000, 0x00), _codes("limits:markers")),
+    "jpeg-20-mb-of-ffd0": (lambda: ff_pairs(20_000_000, 0xD0), _codes("limits:markers")),
     "avif-million-boxes": (lambda: many_boxes(1_000_000), _codes("limits:boxes")),
 }
 

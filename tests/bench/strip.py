@@ -67,7 +67,7 @@ def main() -> int:
         ours: list[tuple[Given, list[Outcome], Row]] = []
         known = [peer for peer in peers.all_of(chosen.node.resolve()) if _wanted(peer.name, chosen.only)]
         for given in _given(corpus, chosen.kind, chosen.sample, chosen.jobs):
-            table.add_row(f"[bold]{given.kind}", str(len(given.files)), "", f"{len(given.decoded)} decode")
+            table.add_row(f"[bold]{given.kind}", str(len(given.files)), "", str(len(given.decoded)))
             _add(table, given, _untouched(given, chosen.jobs))
             if _wanted("Mayfly", chosen.only):
                 outcomes, rows = _ours(Path(home) / given.kind, given, corpus, chosen.jobs)
@@ -175,7 +175,7 @@ def _stripped(peer: Peer, source: Path, target: Path) -> bool:
 
 def _table() -> Table:
     table = Table(title="../shared/corpus, all outputs under the same judge; seconds of the processor, start included")
-    heads = ("method", "given", "done", "of those that", "refused", "clean", "leaky", "unread", *SERIOUS, "CPU s")
+    heads = ("method", "given", "done", "of decoding", "refused", "clean", "leaky", "unread", *SERIOUS, "CPU s")
     for head in heads:
         table.add_column(head, justify="left" if head == "method" else "right", no_wrap=head == "method")
     return table

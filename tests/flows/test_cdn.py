@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests import houses, samples
+from tests.buckets import S3Server
 from tests.faults import FaultyS3, Reply, faulty
 from tests.webserver import SECRET, Nginx, Origin, nginx, origin
 from worker.cli import views
@@ -275,4 +276,25 @@ def test_doctor_tells_a_cdn_that_takes_no_purge_and_one_that_nothing_can_be_seen
         with pytest.raises(Refused) as refused:
             look_at_cdn(edge)
         assert refused.value.code == code
+    house.ledger.close()
+
+
+def test_a_bucket_behind_a_cdn_tells_it_to_ask_again_after_a_minute(
+    mute: FaultyS3, s3: S3Server, tmp_path: Path, jail: Jail
+) -> None:
+    bucket = s3.bucket("plain")
+    keys = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key, "s3_region": "us-east-1"}
+    house = houses.build(
+        tmp_path / "home",
+        jail=jail,
+        cdn_url=f"{mute.url}/{{key}}",
+        s3_bucket=bucket,
+        s3_endpoint=s3.endpoint,
+        **keys,
+    )
+    upload_id = ready(house)
+    assert all(url.startswith(f"{mute.url}/rendition/") for url in addresses(house, upload_id))
+    for url in addresses(house, upload_id):
+        head = s3.client.head_object(Bucket=bucket, Key=url.removeprefix(f"{mute.url}/"))
+        assert head["CacheControl"] == "max-age=60, must-revalidate"
     house.ledger.close()

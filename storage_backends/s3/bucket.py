@@ -52,12 +52,12 @@ class Bucket:
     ) -> Self:
         """Without keys boto3 looks for them as usual: environment, files, the role of the machine.
 
-        A call is tried twice at most, and has its time limits: retry lives in the queue, as a row with a time.
+        A call is tried three times at most, within its time limits: retry lives in the queue, as a row with a time.
         """
         config = Config(
             connect_timeout=_CONNECT_S,
             read_timeout=read_s,
-            retries={"total_max_attempts": 2, "mode": "standard"},
+            retries={"total_max_attempts": 3, "mode": "standard"},
             max_pool_connections=_CONNECTIONS,
             s3={"addressing_style": "path" if endpoint else "auto"},
             request_checksum_calculation="when_required",

@@ -71,7 +71,7 @@ def work(house: House, *, observe: Observer = unwatched, rounds: int = 20) -> li
     done: list[str] = []
     for _ in range(rounds):
         with house.ledger.begin() as tx:
-            _hurry(tx)
+            hurry(tx)
             bells = outbox.take(tx, limit=100)
         if not bells:
             return done
@@ -81,7 +81,7 @@ def work(house: House, *, observe: Observer = unwatched, rounds: int = 20) -> li
     return done
 
 
-def _hurry(tx: Tx) -> None:
+def hurry(tx: Tx) -> None:
     put_off = tables.leases.c.state == "ready", tables.leases.c.waits > 0, tables.leases.c.not_before > tx.now
     for row in tx.conn.execute(select(tables.leases).where(*put_off)):
         leases.hurry(tx, row.kind, row.target)

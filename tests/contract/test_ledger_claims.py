@@ -52,7 +52,7 @@ def test_a_claim_raises_the_fence_and_hides_the_copy_until_its_lease_is_over(led
         (claimed,) = artifacts.claim_due(tx, limit=10, lease=rows.LEASE, locations=[rows.MEDIA])
         assert claimed.fence == copy.fence + 1
         assert artifacts.claim_due(tx, limit=10, lease=rows.LEASE, locations=[rows.MEDIA]) == []
-        assert artifacts.claim_of_upload(tx, copy.upload_id, lease=rows.LEASE, locations=[rows.MEDIA]) == []
+        assert artifacts.claim_of_uploads(tx, [copy.upload_id], lease=rows.LEASE, locations=[rows.MEDIA]) == []
         later = Tx(tx.conn, tx.now + rows.LEASE)
         (again,) = artifacts.claim_due(later, limit=10, lease=rows.LEASE, locations=[rows.MEDIA])
 
@@ -78,10 +78,10 @@ def test_only_what_is_due_here_and_not_held_is_claimed_the_oldest_first(ledger: 
     with ledger.begin() as tx:
         claimed = artifacts.claim_due(tx, limit=10, lease=rows.LEASE, locations=[rows.MEDIA])
         assert [copy.id for copy in claimed] == [later.id, late.id]
-        assert artifacts.claim_of_upload(tx, held_owner.id, lease=rows.LEASE, locations=[rows.MEDIA]) == []
+        assert artifacts.claim_of_uploads(tx, [held_owner.id], lease=rows.LEASE, locations=[rows.MEDIA]) == []
         assert not artifacts.any_due(tx, [rows.MEDIA])
         assert artifacts.any_due(tx, [elsewhere.location])
-        whole = artifacts.claim_of_upload(tx, owner.id, lease=rows.LEASE, locations=[rows.MEDIA])
+        whole = artifacts.claim_of_uploads(tx, [owner.id], lease=rows.LEASE, locations=[rows.MEDIA])
         assert [copy.id for copy in whole] == [young.id]
 
 

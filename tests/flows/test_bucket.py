@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from tests import houses, samples
 from tests.buckets import S3Server
-from tests.faults import FaultyS3, Reply, faulty, refusal
+from tests.faults import Call, FaultyS3, Reply, faulty, refusal
 from worker.cli import views
 from worker.ledger import artifacts, receipts
 from worker.ledger.clock import ShiftedClock
@@ -159,3 +160,57 @@ def test_a_bucket_that_fails_loses_nothing(
     rows = {f"mayfly/{c.key}" for c in houses.copies_of(house, upload.id) if c.state is ArtifactState.PRESENT}
     assert set(lying(s3, bucket)) == rows
     house.ledger.close()
+
+
+def test_a_sweep_asks_for_all_that_is_due_in_one_call_and_proves_each(
+    s3: S3Server, bucket: str, jail: Jail, proxy: FaultyS3, tmp_path: Path
+) -> None:
+    # Given a dozen uploads whose day has come
+    house = build(tmp_path / "home", jail, s3, bucket, endpoint=proxy.url)
+    ids = [houses.receive(house, samples.png((16, 16))).id for _ in range(12)]
+    later = houses.at(house, ShiftedClock(by=timedelta(days=2)))
+
+    # When they are swept
+    houses.sweep(later)
+
+    # Then one call named them all, and each has its receipt with what was seen
+    assert sum(call.is_delete for call in proxy.calls) == 1
+    assert lying(s3, bucket) == []
+    with later.ledger.read() as tx:
+        bodies = [receipts.of_upload(tx, upload_id) for upload_id in ids]
+    for kept in bodies:
+        assert kept is not None
+        (copy,) = verify(kept.body, house.signer.public_pem())["artifacts"]
+        assert (copy["state"], copy["versions"], copy["observation"]) == ("gone", 1, "list_versions_empty")
+    house.ledger.close()
+    later.ledger.close()
+
+
+def test_one_key_of_many_that_is_not_deleted_keeps_its_own_upload_and_no_other(
+    s3: S3Server, bucket: str, jail: Jail, proxy: FaultyS3, tmp_path: Path
+) -> None:
+    house = build(tmp_path / "home", jail, s3, bucket, endpoint=proxy.url)
+    ids = [houses.receive(house, samples.png((16, 16))).id for _ in range(4)]
+    later = houses.at(house, ShiftedClock(by=timedelta(days=2)))
+    (spared,) = houses.copies_of(house, ids[2])
+
+    def leaves_out_one(call: Call, _body: bytes) -> bytes:
+        if not call.is_delete:
+            return call.body
+        return re.sub(
+            rb"<Object>(?:(?!</Object>).)*" + re.escape(spared.key.encode()) + rb".*?</Object>", b"", call.body
+        )
+
+    proxy.change = leaves_out_one
+    later.sweeping.run(houses.FreeGuard())
+    houses.work(later, rounds=1)
+
+    states = [houses.upload_of(house, upload_id).state for upload_id in ids]
+    assert states.count(UploadState.ERASED) == 3
+    assert states[2] is UploadState.ERASING
+    assert lying(s3, bucket) == [f"mayfly/{spared.key}"]
+    proxy.heal()
+    houses.sweep(houses.at(house, ShiftedClock(by=timedelta(days=3))))
+    assert lying(s3, bucket) == []
+    house.ledger.close()
+    later.ledger.close()

@@ -5,6 +5,7 @@ Killed anywhere and run again any number of times, it ends in the same state wit
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_bytes
@@ -38,7 +39,9 @@ _ENDED = (ArtifactState.GONE, ArtifactState.UNVERIFIABLE)
 _OF_THE_PERSON = (Trigger.DSR, Trigger.USER)
 # Kinds of jobs that write copies of an upload.
 _WRITERS = ("receive", "process")
-CLAIM = timedelta(seconds=60)
+CLAIM = timedelta(seconds=120)
+# As many copies as one call of a bucket can delete.
+BATCH = 1_000
 # Half of what a release lasts: a job that nobody hurried still comes in time.
 BRAKED_LOOK = timedelta(minutes=30)
 # A tombstone must outlive every backup of the ledger: 35 days of backups and 30 more.
@@ -53,25 +56,38 @@ class Erase:
     signer: Signer
     policy_version: str
 
-    def begin(self, upload_id: str, trigger: Trigger, *, request_id: str | None = None, braked: bool = False) -> Upload:
+    def begin(
+        self,
+        upload_id: str,
+        trigger: Trigger,
+        *,
+        request_id: str | None = None,
+        braked: bool = False,
+        after: timedelta = timedelta(0),
+    ) -> Upload:
         """Hide the upload and make its erasure due, in one commit. From here on nothing of it is shown or published.
-        `braked`: it is hidden all the same, and waits for an operator before anything is destroyed.
+        `braked`: it is hidden all the same, and waits for an operator before anything is destroyed. `after`: its own
+        job comes so much later, unless it is woken; who begins many destroys their copies together meanwhile.
 
         An upload that is being erased, or was, is returned as it stands. Raises `NotFound`, and `HoldActive`: then its
         last day is today, so that the release of the last hold makes it due.
         """
         try:
             with self.ledger.begin() as tx:
-                return self._begin(tx, upload_id, trigger, request_id, braked)
+                return self._begin(tx, upload_id, trigger, request_id, braked, tx.now + after)
         except HoldActive:
             with self.ledger.begin() as tx:
                 uploads.describe(tx, upload_id, delete_at=tx.now)
             raise
 
-    def _begin(self, tx: Tx, upload_id: str, trigger: Trigger, request_id: str | None, braked: bool) -> Upload:
+    def _begin(
+        self, tx: Tx, upload_id: str, trigger: Trigger, request_id: str | None, braked: bool, due_at: datetime
+    ) -> Upload:
         if (upload := uploads.get(tx, upload_id)).state is not UploadState.ERASED:
             # Jobs before the upload, as everybody locks them. What still works on it stops at its next heartbeat.
-            leases.create(tx, kind="erase", target=upload_id, work_class=WorkClass.LIFECYCLE, lasting=True)
+            leases.create(
+                tx, kind="erase", target=upload_id, work_class=WorkClass.LIFECYCLE, lasting=True, not_before=due_at
+            )
             for writer in _WRITERS:
                 leases.recall(tx, kind=writer, target=upload_id)
             events.lock(tx, upload_id)
@@ -123,6 +139,21 @@ class Erase:
             raise Restricted("a restriction keeps this upload; lift it first")
         restrictions.lift(tx, upload_id=upload_id, actor="erase")
 
+    def together(self, upload_ids: Collection[str], trigger: Trigger, guard: Guard) -> None:
+        """Destroy the copies of many uploads whose erasure has begun, as many at once as one call of a bucket takes,
+        and look for each. Then the job of each upload comes, looks what is left, and seals it.
+
+        May be called again, and killed anywhere: the jobs do the same one by one. Raises `Unavailable`.
+        """
+        with self.ledger.read() as tx:
+            free = [upload_id for upload_id in upload_ids if not is_written(tx, upload_id)]
+        while claimed := self._claim(free):
+            guard.check()
+            self.shelf.destroy(claimed, trigger=trigger, step=guard.step)
+        with self.ledger.begin() as tx:
+            for upload_id in sorted(upload_ids):
+                leases.hurry(tx, "erase", upload_id)
+
     def run(self, upload_id: str, job: Job, guard: Guard) -> None:
         """Raises `Unavailable` while something still blocks: a brake, a writer that has not stopped, a hold placed
         meanwhile, a copy that cannot be destroyed or reached yet."""
@@ -137,7 +168,7 @@ class Erase:
         self._wait_for_writer(upload)
         # Once: no new copy can be planned any more, and one that is blocked now will not be free a moment later.
         guard.check()
-        self.shelf.destroy(self._claim(upload_id), trigger=Trigger.USER, step=guard.step)
+        self.shelf.destroy(self._claim([upload_id]), trigger=Trigger.USER, step=guard.step)
         self._seal(upload_id, job)
         guard.step("sealed")
 
@@ -150,15 +181,17 @@ class Erase:
                     retry_after=BRAKED_LOOK,
                 )
 
-    def _claim(self, upload_id: str) -> list[Artifact]:
+    def _claim(self, upload_ids: Collection[str]) -> list[Artifact]:
         with self.ledger.begin() as tx:
-            return artifacts.claim_of_upload(tx, upload_id, lease=CLAIM, locations=self.shelf.reachable())
+            return artifacts.claim_of_uploads(
+                tx, upload_ids, limit=BATCH, lease=CLAIM, locations=self.shelf.reachable()
+            )
 
     def _wait_for_writer(self, upload: Upload) -> None:
         # A copy that is being written may land after we looked. Its writer meets the raised fence and stops; until its
         # lease is over, nobody may say that there is nothing.
         with self.ledger.read() as tx:
-            if any(leases.held(tx, kind=writer, target=upload.id) for writer in _WRITERS):
+            if is_written(tx, upload.id):
                 raise Unavailable(
                     "a worker still holds this upload; waiting until it has stopped", code="writer_active"
                 )
@@ -210,6 +243,11 @@ class Erase:
         kept = receipts.keep(tx, receipt_id=body["receipt_id"], upload_id=upload.id, body=self.signer.sign(body))
         if prints and kept.id == body["receipt_id"]:
             salts.keep(tx, receipt_id=kept.id, salt=salt)
+
+
+def is_written(tx: Tx, upload_id: str) -> bool:
+    """Whether somebody still works on an upload that is being erased. Nobody begins to any more."""
+    return any(leases.held(tx, kind=writer, target=upload_id) for writer in _WRITERS)
 
 
 def _blocked_for(copies: list[Artifact], now: datetime) -> timedelta | None:

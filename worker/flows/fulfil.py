@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 
 from worker.errors import HoldActive, Unavailable
-from worker.flows.erase import Erase
+from worker.flows.erase import CLAIM, Erase
 from worker.flows.guard import Guard
 from worker.ledger import holds, leases, receipts, requests, uploads
 from worker.ledger.database import Ledger, Tx
@@ -51,11 +51,14 @@ class Fulfil:
                 begun = requests.covered(tx, request.id, [u.id for u in page if u.state is UploadState.ERASING])
             if not page:
                 return
+            ended = []
             for upload in page:
                 if upload.id in begun:
                     continue
                 with contextlib.suppress(HoldActive):
-                    self.erase.begin(upload.id, Trigger.DSR, request_id=request.id)
+                    self.erase.begin(upload.id, Trigger.DSR, request_id=request.id, after=CLAIM)
+                    ended.append(upload.id)
+            self.erase.together(ended, Trigger.DSR, guard)
             after = page[-1].id
 
     def _kept(self, tx: Tx, request: requests.Request) -> dict[str, str]:

@@ -14,4 +14,5 @@ PROCESS = (
     "published",
     "cleaned",
 )
+SWEEP = ("condemned", "destroyed", "purged", "recorded")
 ERASE = ("taken", "condemned", "destroyed", "purged", "recorded", "sealed")

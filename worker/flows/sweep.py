@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from worker.errors import HoldActive
 from worker.flows.brake import Brake
-from worker.flows.erase import Erase
+from worker.flows.erase import BATCH, CLAIM, Erase
 from worker.flows.guard import Guard
 from worker.ledger import artifacts, holds, leases, salts, states, tombstones, uploads
 from worker.ledger.brakes import CLOCK
@@ -18,9 +18,6 @@ from worker.retention.book import Book
 from worker.retention.policy import Action, Record, decide
 from worker.shelf import Shelf
 
-# As many as one call of a bucket can delete.
-BATCH = 1_000
-CLAIM = timedelta(seconds=120)
 # Long enough for an operator to see what became of a job.
 DONE_JOBS_LIVE = timedelta(days=7)
 HELD_LOOK = timedelta(hours=1)
@@ -75,15 +72,21 @@ class Sweep:
         while batch := [upload_id for upload_id in self._due_uploads() if upload_id not in seen]:
             stop = self.brake.budget()
             tripped |= stop.tripped
+            ended: list[str] = []
             for upload_id in batch:
                 guard.check()
                 seen.add(upload_id)
                 try:
-                    self.erase.begin(upload_id, Trigger.RETENTION, braked=stop.on)
+                    self.erase.begin(
+                        upload_id, Trigger.RETENTION, braked=stop.on, after=timedelta(0) if stop.on else CLAIM
+                    )
                 except HoldActive:
                     continue
-                begun += 1
-                braked += stop.on
+                ended.append(upload_id)
+            if not stop.on:
+                self.erase.together(ended, Trigger.RETENTION, guard)
+            begun += len(ended)
+            braked += len(ended) * stop.on
         return Swept(uploads=begun, braked=braked, tripped=(Trigger.RETENTION.value,) if tripped else ())
 
     def _tidy(self) -> None:

@@ -40,8 +40,8 @@ _OF_THE_PERSON = (Trigger.DSR, Trigger.USER)
 # Kinds of jobs that write copies of an upload.
 _WRITERS = ("receive", "process")
 CLAIM = timedelta(seconds=120)
-# As many copies as one call of a bucket can delete.
-BATCH = 1_000
+# Uploads whose copies, some five each, fill the call by which a bucket deletes.
+GROUP = 200
 # Half of what a release lasts: a job that nobody hurried still comes in time.
 BRAKED_LOOK = timedelta(minutes=30)
 # A tombstone must outlive every backup of the ledger: 35 days of backups and 30 more.
@@ -147,9 +147,10 @@ class Erase:
         """
         with self.ledger.read() as tx:
             free = [upload_id for upload_id in upload_ids if not is_written(tx, upload_id)]
-        while claimed := self._claim(free):
+        # Whole uploads, never a part of one: what a CDN keeps may go only after what it is made from.
+        for begin in range(0, len(free), GROUP):
             guard.check()
-            self.shelf.destroy(claimed, trigger=trigger, step=guard.step)
+            self.shelf.destroy(self._claim(free[begin : begin + GROUP]), trigger=trigger, step=guard.step)
         with self.ledger.begin() as tx:
             for upload_id in sorted(upload_ids):
                 leases.hurry(tx, "erase", upload_id)
@@ -183,9 +184,7 @@ class Erase:
 
     def _claim(self, upload_ids: Collection[str]) -> list[Artifact]:
         with self.ledger.begin() as tx:
-            return artifacts.claim_of_uploads(
-                tx, upload_ids, limit=BATCH, lease=CLAIM, locations=self.shelf.reachable()
-            )
+            return artifacts.claim_of_uploads(tx, upload_ids, lease=CLAIM, locations=self.shelf.reachable())
 
     def _wait_for_writer(self, upload: Upload) -> None:
         # A copy that is being written may land after we looked. Its writer meets the raised fence and stops; until its

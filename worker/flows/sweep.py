@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from worker.errors import HoldActive
 from worker.flows.brake import Brake
-from worker.flows.erase import BATCH, CLAIM, Erase
+from worker.flows.erase import CLAIM, Erase
 from worker.flows.guard import Guard
 from worker.ledger import artifacts, holds, leases, salts, states, tombstones, uploads
 from worker.ledger.brakes import CLOCK
@@ -21,6 +21,8 @@ from worker.shelf import Shelf
 # Long enough for an operator to see what became of a job.
 DONE_JOBS_LIVE = timedelta(days=7)
 HELD_LOOK = timedelta(hours=1)
+# As many copies as one call of a bucket can delete.
+BATCH = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)

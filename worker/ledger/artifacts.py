@@ -123,14 +123,14 @@ def claim_due(
 
 
 def claim_of_uploads(
-    tx: Tx, upload_ids: Collection[str], *, limit: int | None = None, lease: timedelta, locations: Collection[str]
+    tx: Tx, upload_ids: Collection[str], *, lease: timedelta, locations: Collection[str]
 ) -> list[Artifact]:
-    """Take up to `limit` copies of these uploads that are not at their end, due or not, and not in somebody's hands.
-    One that is blocked waits until it is due: its lock has a last day."""
+    """Take every copy of these uploads that is not at its end, due or not, and not in somebody's hands. One that is
+    blocked waits until it is due: its lock has a last day."""
     free = or_(_T.c.lease_until.is_(None), _T.c.lease_until <= tx.now)
     open_ = or_(_T.c.state != ArtifactState.BLOCKED, _T.c.next_attempt_at <= tx.now)
     theirs = _claimable(locations).where(_T.c.upload_id.in_(list(upload_ids)), free, open_)
-    return _claim(tx, theirs.order_by(_T.c.upload_id, _T.c.id).limit(limit), lease)
+    return _claim(tx, theirs.order_by(_T.c.id), lease)
 
 
 def any_due(tx: Tx, locations: Collection[str], *, of_erasing: bool = True) -> bool:

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,9 +62,34 @@ def redis_server(*options: str) -> Iterator[str]:
             yield f"redis://127.0.0.1:{port}/0"
 
 
+@dataclass
+class Postgres:
+    """One that may be stopped and started again on its data."""
+
+    url: str
+    argv: Sequence[str]
+    home: str
+    life: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def start(self) -> None:
+        # SIGINT: fast shutdown, open sessions are ended.
+        process = self.life.enter_context(running(self.argv, stop=signal.SIGINT, cwd=self.home))
+        until(lambda: alive(process) and _answers(self.url), what="postgres")
+
+    def stop(self) -> None:
+        self.life.close()
+
+
 @contextlib.contextmanager
 def postgres_server() -> Iterator[str]:
     """A PostgreSQL without fsync, with the superuser `mayfly` and no password; yields its URL."""
+    with postgres() as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[Postgres]:
+    """The same as something to stop and start."""
     programs = _postgres_programs()
     with tempfile.TemporaryDirectory(prefix="mayfly-postgres-") as home:
         data, port, user = Path(home) / "data", free_port(), _unprivileged()
@@ -80,11 +106,20 @@ def postgres_server() -> Iterator[str]:
         argv = [str(programs / "postgres"), "-D", str(data)]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
-        # SIGINT: fast shutdown, open sessions are ended.
-        with running([*_as(user), *argv], stop=signal.SIGINT, cwd=home) as process:
-            url = f"postgresql://mayfly@127.0.0.1:{port}/postgres"
-            until(lambda: alive(process) and _answers(url), what="postgres")
-            yield url
+        url = f"postgresql://mayfly@127.0.0.1:{port}/postgres"
+        server = Postgres(url=url, argv=[*_as(user), *argv], home=home)
+        with server.life:
+            server.start()
+            yield server
+
+
+def fresh_database(server: str, name: str) -> str:
+    """An empty database of that name on a server; its URL."""
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+    return f"{server.rsplit('/', 1)[0]}/{name}"
 
 
 def _answers(url: str) -> bool:

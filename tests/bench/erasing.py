@@ -31,7 +31,7 @@ from tests import houses
 from tests.bench import due
 from tests.bench.report import MIB
 from tests.buckets import s3_server
-from tests.servers import postgres_server
+from tests.servers import fresh_database, postgres_server
 from worker.ledger import artifacts
 from worker.ledger.database import Ledger, Tx
 from worker.media.jail import Jail
@@ -116,14 +116,7 @@ def claim(large: bool) -> None:
 
 
 def _database(name: str, home: Path, url: str, rows: int) -> Ledger:
-    if name == "sqlite":
-        ledger = Ledger(f"sqlite:///{home}/{rows}.db")
-    else:
-        import psycopg
-
-        with psycopg.connect(url, autocommit=True) as conn:
-            conn.execute(f"CREATE DATABASE bench_{rows}")  # type: ignore[call-overload]
-        ledger = Ledger(f"{url.rsplit('/', 1)[0]}/bench_{rows}")
+    ledger = Ledger(f"sqlite:///{home}/{rows}.db" if name == "sqlite" else fresh_database(url, f"bench_{rows}"))
     ledger.migrate()
     return ledger
 

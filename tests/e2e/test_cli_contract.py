@@ -262,7 +262,17 @@ def test_doctor_finds_everything_well(home: Path) -> None:
 
     assert (ran.status, ran.err, ran.document["ok"]) == (0, "", True)
     names = [check["name"] for check in ran.document["checks"]]
-    assert names == ["jail", "ffmpeg", "second reader", "broker", "ledger", "abilities", "storage", "strip and erase"]
+    assert names == [
+        "jail",
+        "ffmpeg",
+        "second reader",
+        "broker",
+        "ledger",
+        "journal",
+        "abilities",
+        "storage",
+        "strip and erase",
+    ]
 
 
 def test_the_files_of_real_cameras_and_programs(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def erase(
 
 def _print(terminal: Terminal, document: dict[str, Any]) -> None:
     if terminal.json:
-        terminal.document(document)
+        terminal.document({name: value for name, value in document.items() if name != "unverifiable"})
         return
     of = counted(document["uploads"], "upload") if document["uploads"] else "nothing was there"
     gone = document["artifacts"] - document["unverifiable"]

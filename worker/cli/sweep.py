@@ -114,7 +114,7 @@ def _settled(house: House) -> bool:
     """Nothing due that can be erased now, and no erasure under way. What is held, blocked or behind a brake does not
     keep us waiting."""
     with house.ledger.read() as tx:
-        if leases.pending(tx, kinds=("erase",), due_only=True):
+        if leases.pending(tx, kinds=("sweep", "erase"), due_only=True):
             return False
         if not uploads.due(tx, 1) and not artifacts.any_due(tx, house.shelf.reachable(), of_erasing=False):
             return True

@@ -166,7 +166,9 @@ def test_100_000_copies_100_due_the_claim_touches_only_the_due_ones(ledger: Ledg
     with ledger.begin() as tx:
         _many(tx, rows.upload(tx).id)
     with ledger.begin() as tx:
-        tx.conn.execute(text("ANALYZE"))
+        # PostgreSQL keeps its statistics by itself; SQLite never has any, and must find the way without.
+        if tx.postgres:
+            tx.conn.execute(text("ANALYZE"))
     heard: list[tuple[str, Any]] = []
     event.listen(
         ledger.engine, "before_cursor_execute", lambda _c, _u, sql, values, _x, _m: heard.append((sql, values))

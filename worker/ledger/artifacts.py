@@ -146,7 +146,8 @@ def _due(tx: Tx, locations: Collection[str], of_erasing: bool) -> Select[Any]:
 
 
 def _claimable(locations: Collection[str]) -> Select[Any]:
-    reachable: ColumnElement[bool] = _T.c.location.in_(list(locations))
+    # Not the bare column: SQLite without statistics would take the index of places and look at every copy there.
+    reachable: ColumnElement[bool] = _T.c.location.concat("").in_(list(locations))
     return select(_T.c.id).where(text(tables.LIVE_ARTIFACT), reachable, ~kept(_T.c.upload_id))
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import boto3
@@ -36,7 +37,7 @@ class S3Server:
     access_key: str = "test"
     secret_key: str = field(default="test", repr=False)
 
-    @property
+    @cached_property
     def client(self) -> Any:
         return boto3.session.Session().client(
             "s3",

@@ -152,7 +152,13 @@ def spin(source: BinaryIO | None, args: Args) -> Made:
 
 
 def spin_deaf(source: BinaryIO | None, args: Args) -> Made:
-    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+    for number in args["deaf"]:
+        signal.signal(number, signal.SIG_IGN)
+    return spin(source, args)
+
+
+def spin_on_a_new_timer(source: BinaryIO | None, args: Args) -> Made:
+    signal.setitimer(signal.ITIMER_PROF, 0)
     return spin(source, args)
 
 

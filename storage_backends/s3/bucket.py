@@ -5,9 +5,11 @@ The only file that makes a client of boto3.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Self
 
 import boto3
@@ -17,6 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from storage_backends.errors import BadKey, Denied, NoSpace, ObjectNotFound, StorageError, StorageUnavailable
 from storage_backends.keys import DEPTH, Key, prefix_parts
 
+# A session reads megabytes of service descriptions for its first client; its making of clients is not thread-safe.
+_SESSION_LOCK = threading.Lock()
 _CONNECTIONS = 16
 _CONNECT_S = 5
 # How long a call may be silent, in seconds.
@@ -62,8 +66,8 @@ class Bucket:
             s3={"addressing_style": "path" if endpoint else "auto"},
             request_checksum_calculation="when_required",
         )
-        with answering():
-            client = boto3.session.Session().client(
+        with answering(), _SESSION_LOCK:
+            client = _session().client(
                 "s3",
                 endpoint_url=endpoint,
                 region_name=region,
@@ -105,6 +109,11 @@ def not_there(error: ClientError) -> bool:
 
 def denied(code: str) -> bool:
     return code in _DENIED
+
+
+@cache
+def _session() -> boto3.session.Session:
+    return boto3.session.Session()
 
 
 @contextmanager

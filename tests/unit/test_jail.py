@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -107,14 +108,27 @@ def test_every_misbehaviour_has_its_code_in_time_and_leaves_nothing(jail: Jail, 
     assert jail.call("misbehave.echo", None, {}, SMALL).header["bytes"] == 0
 
 
-def test_a_child_deaf_to_the_cpu_signal_is_killed_by_the_hard_limit(jail: Jail) -> None:
-    deaf = Limits(address_space=1024 * MIB, cpu_s=1, wall_s=20, threads=True)
+@pytest.mark.parametrize(
+    ("deaf", "end"),
+    [((), signal.SIGPROF), ((signal.SIGPROF,), signal.SIGXCPU), ((signal.SIGPROF, signal.SIGXCPU), signal.SIGKILL)],
+)
+def test_a_child_deaf_to_one_end_of_its_time_meets_the_next(
+    jail: Jail, deaf: tuple[signal.Signals, ...], end: signal.Signals
+) -> None:
+    limits = Limits(address_space=1024 * MIB, cpu_s=0.1, wall_s=20, threads=True)
 
     with pytest.raises(JailDeath) as death:
-        jail.call("misbehave.spin_deaf", None, {}, deaf)
+        jail.call("misbehave.spin_deaf", None, {"deaf": list(deaf)}, limits)
 
-    assert (death.value.code, death.value.signal) == ("decoder_timeout", 9)
+    assert (death.value.code, death.value.signal) == ("decoder_timeout", end)
     assert death.value.cpu_s < 3.5
+
+
+def test_nobody_inside_sets_the_timer_anew(jail: Jail) -> None:
+    with pytest.raises(JailDeath) as death:
+        jail.call("misbehave.spin_on_a_new_timer", None, {}, SMALL)
+
+    assert (death.value.code, death.value.where) == ("decoder_crash", "OSError")
 
 
 def test_the_verbs_own_refusal_comes_with_our_line_not_the_childs(jail: Jail) -> None:

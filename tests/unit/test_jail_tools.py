@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import textwrap
 import time
@@ -139,6 +140,15 @@ def test_a_tool_that_hangs_or_ignores_signals_dies_at_the_deadline(jail: Jail, t
     assert death.value.code == "decoder_timeout"
     assert time.monotonic() - start < 30  # by itself it would sleep for ever
     assert children_of(zygote(jail)) == set()
+
+
+def test_a_tools_processor_time_is_counted_from_before_its_exec(jail: Jail, tmp_path: Path) -> None:
+    with pytest.raises(JailDeath) as death:
+        python(
+            jail, tmp_path, "while True: pass", Limits(address_space=1024 * MIB, cpu_s=0.3, wall_s=20, open_files=64)
+        )
+
+    assert (death.value.code, death.value.signal) == ("decoder_timeout", signal.SIGPROF)
 
 
 def test_a_tool_that_floods_is_bounded(jail: Jail, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from worker.media.jail.outcome import Answer, Finished, JailDeath
 # A child's word about our own line: builtin error name, module of ours, line number. Anything else is dropped.
 _KIND = re.compile(r"^[A-Z][A-Za-z]{2,30}$")
 _WHERE = re.compile(r"^worker(\.[a-z0-9_]{1,30}){1,4}:\d{1,5}$")
+# Of the timer of processor time, and of its limit in whole seconds.
+_OUT_OF_TIME = (signal.SIGPROF, signal.SIGXCPU)
 
 
 def death(code: str, ended: Ended | None = None, *, where: str | None = None) -> JailDeath:
@@ -38,7 +40,7 @@ def _check_end(ended: Ended, limits: Limits) -> None:
         raise Unavailable(
             f"a jailed child could not raise its walls ({ended.setup}); run `mayfly doctor`", code="jail_unavailable"
         )
-    if ended.overdue or ended.signal == signal.SIGXCPU:
+    if ended.overdue or ended.signal in _OUT_OF_TIME:
         raise death("decoder_timeout", ended)
     if ended.signal == signal.SIGKILL:
         raise death("decoder_timeout" if ended.cpu_s >= limits.cpu_s else "decoder_memory", ended)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import resource
+import signal
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +23,7 @@ class Limits:
     """
 
     address_space: int
-    cpu_s: int
+    cpu_s: float
     wall_s: float
     file_size: int = 0
     open_files: int = 16
@@ -40,15 +42,19 @@ def apply(limits: Limits) -> None:
     """Set the rlimits of this process, soft and hard; nothing can raise them again.
 
     CORE is 1, not 0: a kernel that pipes cores into a handler ignores 0, while 1 makes it give up (security.md S31).
-    CPU has a hard limit one second above the soft one: a program that swallows SIGXCPU then meets SIGKILL.
+    Processor time has three ends: a timer to the millisecond, which starts over neither at exec nor at the child's
+    wish (the filter has no call that sets it); the rlimit, which counts whole seconds; and its hard limit one second
+    above, so that a program deaf to both signals meets SIGKILL.
     """
+    whole = math.ceil(limits.cpu_s)
     for kind, soft, hard in (
         (resource.RLIMIT_CORE, 1, 1),
         (resource.RLIMIT_AS, limits.address_space, limits.address_space),
-        (resource.RLIMIT_CPU, limits.cpu_s, limits.cpu_s + 1),
+        (resource.RLIMIT_CPU, whole, whole + 1),
         (resource.RLIMIT_FSIZE, limits.file_size, limits.file_size),
         (resource.RLIMIT_NOFILE, limits.open_files, limits.open_files),
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_MSGQUEUE, 0, 0),
     ):
         resource.setrlimit(kind, (soft, hard))
+    signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)

@@ -194,6 +194,8 @@ def pictures_in(body: bytes) -> Iterator[Image.Image]:
 def frames(body: bytes) -> Iterator[Image.Image]:
     """All pictures of one file, those of depth and transparency among them."""
     pillow_heif.register_heif_opener()
+    # For the whole process, and our own decoding turns both off.
+    pillow_heif.options.DEPTH_IMAGES = pillow_heif.options.AUX_IMAGES = True
     try:
         image = Image.open(io.BytesIO(body))
         for frame in ImageSequence.Iterator(image):

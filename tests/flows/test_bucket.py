@@ -14,6 +14,7 @@ import pytest
 from tests import houses, samples
 from tests.buckets import S3Server
 from tests.faults import Call, FaultyS3, Reply, faulty, refusal
+from tests.servers import until
 from worker.cli import views
 from worker.ledger import artifacts, receipts
 from worker.ledger.clock import ShiftedClock
@@ -102,8 +103,8 @@ def test_a_lock_is_waited_for_and_told_with_its_day(s3: S3Server, jail: Jail, tm
     house = build(tmp_path / "home", jail, s3, bucket)
     upload_id = ready(house)
     copy = next(copy for copy in houses.copies_of(house, upload_id) if copy.name == "display")
-    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
-    lock = {"Mode": "GOVERNANCE", "RetainUntilDate": until}
+    day = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+    lock = {"Mode": "GOVERNANCE", "RetainUntilDate": day}
     s3.client.put_object_retention(Bucket=bucket, Key=f"mayfly/{copy.key}", Retention=lock)
 
     # When it is erased
@@ -115,7 +116,7 @@ def test_a_lock_is_waited_for_and_told_with_its_day(s3: S3Server, jail: Jail, tm
     states = {c.name: c for c in houses.copies_of(house, upload_id)}
     blocked = states["display"]
     assert blocked.state is ArtifactState.BLOCKED
-    assert blocked.reason == f"object_lock until {until:%Y-%m-%dT%H:%M:%SZ}"
+    assert blocked.reason == f"object_lock until {day:%Y-%m-%dT%H:%M:%SZ}"
     assert {c.state for c in states.values() if c.name != "display"} == {ArtifactState.GONE}
     with house.ledger.read() as tx:
         assert artifacts.oldest_overdue_seconds(tx) >= 0
@@ -124,12 +125,14 @@ def test_a_lock_is_waited_for_and_told_with_its_day(s3: S3Server, jail: Jail, tm
     assert job.not_before > datetime.now(UTC) + timedelta(hours=20)
 
     # When the lock is lifted and its day has come, Then it goes
-    lifted = {"Mode": "GOVERNANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(seconds=1)}
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    lifted = {"Mode": "GOVERNANCE", "RetainUntilDate": soon}
     s3.client.put_object_retention(
         Bucket=bucket, Key=f"mayfly/{copy.key}", Retention=lifted, BypassGovernanceRetention=True
     )
     later = houses.at(house, ShiftedClock(by=timedelta(days=31)))
     assert lying(s3, bucket) != []
+    until(lambda: datetime.now(UTC) > soon, what="the end of the lock")
     houses.sweep(later)
     assert houses.upload_of(later, upload_id).state is UploadState.ERASED
     assert lying(s3, bucket) == []

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from tests import servers
 from tests.conftest import database_url
 from tests.contract import rows
 from worker.errors import Defect, StateConflict, Unavailable, UsageRefused
-from worker.ledger import tables, uploads
+from worker.ledger import migrations, tables, uploads
 from worker.ledger.database import FixedClock, Ledger, ShiftedClock
 from worker.model import UploadState
 
@@ -28,6 +29,12 @@ def test_the_migrated_schema_is_the_one_in_the_code(ledger: Ledger) -> None:
         context = MigrationContext.configure(tx.conn, opts={"compare_type": False})
 
         assert compare_metadata(context, tables.METADATA) == []
+
+
+def test_the_newest_step_is_the_one_that_is_looked_for() -> None:
+    steps = ScriptDirectory(str(Path(migrations.__file__).parent))
+
+    assert steps.get_current_head() == migrations.HEAD
 
 
 def test_the_checks_are_in_the_migration_too(ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, or_, select, text, update
 
 from storage_backends.keys import Key
 from worker.errors import NotFound, StateConflict
@@ -22,6 +22,7 @@ from worker.ledger.uploads import get as get_upload
 from worker.model import Artifact, ArtifactKind, ArtifactState, new_id
 
 _T = tables.artifacts
+_ONE = select(_T).where(_T.c.id == bindparam("of"))
 BYTES_MISSING = "bytes_missing"
 
 
@@ -77,7 +78,7 @@ def plan(
 
 def get(tx: Tx, artifact_id: str) -> Artifact:
     """Raises `NotFound` (`artifact_not_found`)."""
-    row = tx.conn.execute(select(_T).where(_T.c.id == artifact_id)).one_or_none()
+    row = tx.conn.execute(_ONE, {"of": artifact_id}).one_or_none()
     if row is None:
         raise NotFound("no such artifact", code="artifact_not_found")
     return to_artifact(row)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from worker.errors import Defect, NotFound
 from worker.ledger import tables
@@ -25,6 +25,12 @@ DETAIL_KEYS = frozenset({
     "rule", "step", "trigger", "unfinished", "verdict",
 })  # fmt: skip
 _LONGEST = 200
+
+# Built once: an event is the commonest write there is.
+_U = tables.uploads.c
+_LINK = insert(tables.events)
+_NEW_HEAD = update(tables.uploads).where(_U.id == bindparam("of"))
+_LOCKED_HEAD = select(_U.chain_seq, _U.chain_hash).where(_U.id == bindparam("of")).with_for_update()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +76,14 @@ def append(
         "prev_hash": prev_hash,
     }
     made = Event(**link, hash=_hash(link))
-    tx.conn.execute(insert(tables.events).values(**link, hash=made.hash))
-    head = {"chain_seq": made.seq, "chain_hash": made.hash}
-    tx.conn.execute(update(tables.uploads).where(tables.uploads.c.id == upload_id).values(head))
+    tx.conn.execute(_LINK, {**link, "hash": made.hash})
+    tx.conn.execute(_NEW_HEAD, {"of": upload_id, "chain_seq": made.seq, "chain_hash": made.hash})
     return made
 
 
 def lock(tx: Tx, upload_id: str) -> tuple[int, str]:
     """Keep everybody else from changing this upload until the commit; returns the head of its chain."""
-    c = tables.uploads.c
-    head = tx.conn.execute(select(c.chain_seq, c.chain_hash).where(c.id == upload_id).with_for_update()).one_or_none()
+    head = tx.conn.execute(_LOCKED_HEAD, {"of": upload_id}).one_or_none()
     if head is None:
         raise NotFound("no such upload", code="upload_not_found")
     return head.chain_seq, head.chain_hash

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, exists, select, text, update
+from sqlalchemy import Row, Select, Table, bindparam, exists, select, text, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from worker.errors import Defect, HoldActive, NotFound, Restricted, StateConflict
 from worker.ledger import events, tables
@@ -146,7 +148,7 @@ def move_artifact(
 
 def permit_erasing(tx: Tx, upload_id: str) -> None:
     """Raises `HoldActive`, or `Restricted`, while something keeps this upload."""
-    if _any(tx, tables.holds.c.upload_id == upload_id, tables.ACTIVE_HOLD):
+    if _any(tx, tables.holds, upload_id, tables.ACTIVE_HOLD):
         raise HoldActive("a legal hold forbids erasing this upload; release it first")
     if restricted(tx, upload_id):
         raise Restricted("a restriction forbids erasing this upload; lift it first")
@@ -154,16 +156,34 @@ def permit_erasing(tx: Tx, upload_id: str) -> None:
 
 def restricted(tx: Tx, upload_id: str) -> bool:
     """Whether this upload is kept and neither shown nor processed (GDPR Art. 18)."""
-    return _any(tx, tables.restrictions.c.upload_id == upload_id, tables.ACTIVE_RESTRICTION)
+    return _any(tx, tables.restrictions, upload_id, tables.ACTIVE_RESTRICTION)
 
 
-def _any(tx: Tx, of: ColumnElement[bool], condition: str) -> bool:
-    return bool(tx.conn.execute(select(exists().where(of, text(condition)))).scalar_one())
+def _any(tx: Tx, table: Table, upload_id: str, condition: str) -> bool:
+    return bool(tx.conn.execute(_exists(table, condition), {"of": upload_id}).scalar_one())
+
+
+# Built once and told their values at each call: to build them anew took more of a sweep than the database did.
+@cache
+def _exists(table: Table, condition: str) -> Select[tuple[bool]]:
+    return select(exists().where(table.c.upload_id == bindparam("of"), text(condition)))
+
+
+@cache
+def _by_id(table: Table, *, locked: bool) -> Select[Any]:
+    query = select(table).where(table.c.id == bindparam("row_id"))
+    return query.with_for_update() if locked else query
+
+
+@cache
+def _guarded(table: Table) -> ReturningUpdate[Any]:
+    """What is set are the other values given."""
+    guard = (table.c[name] == bindparam(f"was_{name}") for name in ("id", "state", "fence"))
+    return update(table).where(*guard).returning(table)
 
 
 def _live_artifacts(tx: Tx, upload_id: str) -> bool:
-    query = select(exists().where(tables.artifacts.c.upload_id == upload_id, text(tables.LIVE_ARTIFACT)))
-    return bool(tx.conn.execute(query).scalar_one())
+    return _any(tx, tables.artifacts, upload_id, tables.LIVE_ARTIFACT)
 
 
 def _sources(table: tuple[Transition, ...], source: str | Collection[str] | None, to: str) -> dict[str, str]:
@@ -177,8 +197,7 @@ def _sources(table: tuple[Transition, ...], source: str | Collection[str] | None
 
 
 def _row(tx: Tx, table: Table, row_id: str, *, locked: bool = False) -> Row[Any]:
-    query = select(table).where(table.c.id == row_id)
-    row = tx.conn.execute(query.with_for_update() if locked else query).one_or_none()
+    row = tx.conn.execute(_by_id(table, locked=locked), {"row_id": row_id}).one_or_none()
     if row is None:
         raise NotFound(f"no such {table.name.removesuffix('s')}", code=f"{table.name.removesuffix('s')}_not_found")
     return row
@@ -199,8 +218,8 @@ def _values(columns: Mapping[str, Any], permitted: frozenset[str]) -> dict[str, 
 
 
 def _set(tx: Tx, table: Table, row: Row[Any], values: Mapping[str, Any]) -> Row[Any]:
-    guard = (table.c.id == row.id, table.c.state == row.state, table.c.fence == row.fence)
-    moved = tx.conn.execute(update(table).where(*guard).values(values).returning(table)).one_or_none()
+    was = {"was_id": row.id, "was_state": row.state, "was_fence": row.fence}
+    moved = tx.conn.execute(_guarded(table), {**values, **was}).one_or_none()
     if moved is None:
         raise StateConflict("the row was moved by somebody else", code="superseded")
     return moved

@@ -27,8 +27,8 @@ corpus: check
 		tests/e2e/test_main_job.py
 
 # Three processes keep two processors busy, since tests wait for servers a third of their time; a file's tests stay
-# together, since they share what they start.
-PYTEST := .venv/bin/python -m pytest -n 3 --dist loadfile
+# together, since they share what they start, and the files come in the order of tests/conftest.py.
+PYTEST := .venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check:
 	@.ci/install test

@@ -23,6 +23,7 @@ Result = TypeVar("Result")
 
 LISTED = 1_100  # more than one page of any store we know (S3: 1,000)
 _THREADS = 8
+_COMING = 24  # neighbours that come and go, three for each thread
 
 
 class ContractBroken(AssertionError):
@@ -302,10 +303,10 @@ def puts_and_erases_do_not_disturb_each_other(bench: Bench) -> None:
         whole = bench.read(staying) == b"y"
         return gone and whole and (number % 2 == 0 or all(erased.removed for erased in bench.erase(staying)))
 
-    kept = _at_once(come_and_go, range(48))
+    kept = _at_once(come_and_go, range(_COMING))
     expect(all(kept), "an erase beside a put lost an object, or did not erase its own")
     left = {stat.key.artifact_id for stat in bench.storage.list(f"scratch/{bench.app}/{bench.upload}")}
-    expect(left == {f"staying-{number}" for number in range(0, 48, 2)}, "puts beside erases lost objects")
+    expect(left == {f"staying-{number}" for number in range(0, _COMING, 2)}, "puts beside erases lost objects")
 
 
 def local_paths_are_true(bench: Bench) -> None:

@@ -25,10 +25,10 @@ LIMITS = MediaLimits()
 
 
 class Darkroom:
-    """`verbs` go beside, or instead of, the jail's own."""
+    """`jail` is one to share; else it has its own, where `verbs` go beside, or instead of, the usual ones."""
 
-    def __init__(self, folder: Path, verbs: Mapping[str, str] | None = None) -> None:
-        self.jail = Jail(extra_verbs=verbs)
+    def __init__(self, folder: Path, verbs: Mapping[str, str] | None = None, *, jail: Jail | None = None) -> None:
+        self.jail = jail or Jail(extra_verbs=verbs)
         self.folder = folder
         self._numbers = itertools.count()
 

@@ -6,7 +6,6 @@ import io
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,15 +29,13 @@ TYPES = {"image/jpeg", "image/png", "image/gif", "image/webp"}
 
 
 @pytest.fixture(scope="module")
-def studio() -> Iterator[Studio]:
-    jail = Jail()
-    yield Studio(jail=jail, limits=LIMITS, video_threads=1, renditions_on=(ROW,))
-    jail.close()
+def studio(jail: Jail) -> Studio:
+    return Studio(jail=jail, limits=LIMITS, video_threads=1, renditions_on=(ROW,))
 
 
 def pictures(folder: str, config: pytest.Config) -> list[tuple[Path, Format]]:
     found = []
-    for path in corpus.files(folder, config, one_in=12):
+    for path in corpus.files(folder, config, one_in=18):
         with path.open("rb") as stream:
             fmt = sniff(stream.read(4096))
         if fmt is not None and fmt.media_type in TYPES:

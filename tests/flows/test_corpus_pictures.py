@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import pytest
 
 from tests import corpus, samples
 from tests.corpus import SHARED
-from tests.darkroom import LIMITS, VERBS, Darkroom
+from tests.darkroom import LIMITS, Darkroom
 from tests.processes import children_of, zygote
 from worker.errors import Unprocessable
 from worker.media.codes import CODES
@@ -72,21 +72,13 @@ def run(studio: Studio, path: Path, fmt: Format) -> Outcome:
 
 
 def pictures(folder: str, config: pytest.Config) -> list[tuple[Path, Format]]:
-    found = [(path, _kind(path)) for path in corpus.files(folder, config, one_in=12, always=REFUSED)]
+    found = [(path, _kind(path)) for path in corpus.files(folder, config, one_in=18, always=REFUSED)]
     return [(path, fmt) for path, fmt in found if fmt is not None and fmt.work_class == "image"]
 
 
 def _kind(path: Path) -> Format | None:
     with path.open("rb") as stream:
         return sniff(stream.read(4096))
-
-
-@pytest.fixture(scope="module")
-def jail() -> Iterator[Jail]:
-    made = Jail(extra_verbs=VERBS)
-    made.start()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +112,7 @@ def test_every_picture_becomes_clean_renditions_or_a_code(
     assert all([made.name for made in each.rendered.made] == ["display", "share", "thumb"] for each in _good(found))
     assert children_of(zygote(jail)) == set()
     assert len(os.listdir("/proc/self/fd")) <= descriptors + 1  # the zygote's own line may be new
-    room = Darkroom(tmp_path)
-    room.jail = jail
+    room = Darkroom(tmp_path, jail=jail)
     assert len(room.render(samples.photo((64, 48))).made) == 3
 
 

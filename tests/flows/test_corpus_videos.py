@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from tests.processes import eventually
 from worker.errors import Unprocessable
 from worker.media.codes import CODES
 from worker.media.formats import HEAD_BYTES, format_named, sniff
+from worker.media.jail import Jail
 from worker.media.rendered import Rendered
 
 pytestmark = pytest.mark.slow
@@ -56,7 +57,7 @@ class Outcome:
 
 
 def given(folder: str, config: pytest.Config) -> list[Path]:
-    found = corpus.files(folder, config, one_in=5, always=REFUSED)
+    found = corpus.files(folder, config, one_in=8, always=REFUSED)
     return [path for path in found if path.suffix.lower() in NAMES or _is_clip(path)]
 
 
@@ -67,11 +68,8 @@ def _is_clip(path: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cinema]:
-    made = Cinema(tmp_path_factory.mktemp("cinema"))
-    made.jail.start()
-    yield made
-    made.jail.close()
+def room(tmp_path_factory: pytest.TempPathFactory, jail: Jail) -> Cinema:
+    return Cinema(tmp_path_factory.mktemp("cinema"), jail=jail)
 
 
 @pytest.fixture(scope="module")

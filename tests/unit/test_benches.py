@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     "argv",
     [
-        ("strip", "--only", "Mayfly", "--sample", "2"),
+        ("strip", "--only", "Mayfly", "--sample", "1"),
         ("hostile", "--sample", "1"),
         ("bombs", "--alone", "--sample", "1"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from tests import boxes, cinema, clips
 from tests.cinema import Cinema, bytes_of, film, rendition
 from tests.processes import eventually
+from worker.media.jail import Jail
 from worker.media.rendered import Rendered
 
 pytestmark = pytest.mark.slow
@@ -46,10 +47,8 @@ PLANTED = {"mp4": 8, "mov": 4, "crowded": 3, "webm": 1, "mkv": 5}
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cinema]:
-    made = Cinema(tmp_path_factory.mktemp("cinema"))
-    yield made
-    made.jail.close()
+def room(tmp_path_factory: pytest.TempPathFactory, jail: Jail) -> Cinema:
+    return Cinema(tmp_path_factory.mktemp("cinema"), jail=jail)
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +227,7 @@ def test_many_threads_have_the_memory_they_need(room: Cinema, tmp_path: Path) ->
 def test_progress_rises_to_the_end(room: Cinema, tmp_path: Path) -> None:
     heard: list[int] = []
 
-    room.render(clips.mp4(tmp_path, seconds=8, size="640x360"), on_progress=heard.append)
+    room.render(clips.mp4(tmp_path, seconds=6, size="480x270"), on_progress=heard.append)
 
     assert heard == sorted(set(heard))
     assert heard[-1] == 100

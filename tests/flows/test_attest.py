@@ -18,6 +18,8 @@ from worker.model import new_id
 from worker.privacy.receipt import verify
 from worker.wiring import House
 
+pytestmark = pytest.mark.slow
+
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 

@@ -17,6 +17,8 @@ from worker.privacy.receipt import verify
 from worker.privacy.subject import subject_key
 from worker.wiring import House
 
+pytestmark = pytest.mark.slow
+
 PHOTO = samples.png()
 
 

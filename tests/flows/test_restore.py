@@ -25,6 +25,8 @@ from worker.privacy.receipt import verify
 from worker.settings import Settings
 from worker.wiring import House
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Site:

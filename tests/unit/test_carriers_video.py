@@ -19,6 +19,8 @@ from worker.media.proof import mp4 as second
 from worker.media.proof.doubt import Doubt
 from worker.media.video import prewalk
 
+pytestmark = pytest.mark.slow
+
 LIMITS = MediaLimits()
 
 

@@ -185,6 +185,7 @@ FOLLOWED = ("hls", "dash", "ffconcat")
 
 
 @needs_ffmpeg
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_a_plain_ffmpeg_does_follow_it(tmp_path: Path, name: str) -> None:
     """Otherwise the next two tests would show nothing."""
@@ -207,6 +208,7 @@ def test_the_jail_alone_stops_it(jail: Jail, tmp_path: Path, name: str) -> None:
 
 
 @needs_ffmpeg
+@pytest.mark.slow
 @pytest.mark.parametrize("demuxer", ["mov", "matroska"])
 @pytest.mark.parametrize("name", hostile_clips.FOLLOWERS)
 def test_the_arguments_alone_stop_it(tmp_path: Path, name: str, demuxer: str) -> None:

@@ -98,6 +98,14 @@ def test_a_day_is_stated_once_when_it_is_over_and_settled(house: House, clock: M
     assert (said["day"], said["tree_size"], said["previous_root"]) == ("2026-03-02", 3, None)
 
 
+def test_a_sweep_as_of_a_later_time_closes_no_day_that_is_not_over(house: House, clock: Moment) -> None:
+    clock.at = datetime.now(UTC)
+    issue(house, 1)
+    clock.at += timedelta(days=26_000)
+
+    assert attest(house) == 0
+
+
 def test_days_that_nobody_stated_are_made_up_for_in_order_and_chained(house: House, clock: Moment) -> None:
     three_days(house, clock)
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from worker.errors import NotFound, Refused
 from worker.flows.guard import Guard
 from worker.ledger import days, receipts
+from worker.ledger.clock import host_now
 from worker.ledger.database import Ledger, Tx
 from worker.privacy import merkle, statement
 from worker.privacy.receipt import Signer, signed_by, verify
@@ -51,7 +52,9 @@ class Attest:
         with self.ledger.read() as tx:
             last = days.last(tx)
             day = last + DAY if last else receipts.first_day(tx)
-            if day is None or tx.now < datetime.combine(day, time(), UTC) + DAY + SETTLED:
+            # By the host's clock too: a sweep as of a later time must not close days that are not over.
+            now = min(tx.now, host_now())
+            if day is None or now < datetime.combine(day, time(), UTC) + DAY + SETTLED:
                 return None
             before = days.find(tx, last) if last else None
         return day, statement.root_of(before) if before else None

@@ -24,7 +24,7 @@ def erase(house: House, upload_id: str, claimed: Job, guard: Guard) -> None:
     house.erase(upload_id, claimed, guard)
 
 
-@job(kind="preserve", work_class=WorkClass.LIFECYCLE)
+@job(kind="preserve", work_class=WorkClass.LIFECYCLE, awaited_by="erase")
 def preserve(house: House, upload_id: str, claimed: Job, guard: Guard) -> None:
     """Copy what a hold keeps out of reach of the location's own rules."""
     house.preserve(upload_id, claimed, guard)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,10 @@ from tests import houses, samples
 from tests.buckets import S3Server
 from worker.cli import views
 from worker.errors import HoldActive, NotFound, Refused, Restricted, StateConflict
-from worker.ledger import artifacts, restrictions, uploads
-from worker.ledger.clock import ShiftedClock
+from worker.ledger import artifacts, leases, restrictions, uploads
+from worker.ledger.clock import FixedClock, ShiftedClock
 from worker.media.jail import Jail
-from worker.model import ArtifactKind, ArtifactState, Hold, Trigger, UploadState, new_id
+from worker.model import ArtifactKind, ArtifactState, Hold, Trigger, UploadState, WorkClass, new_id
 from worker.wiring import House
 
 DAY = timedelta(days=1)
@@ -185,3 +185,46 @@ def test_the_persons_own_erasure_ends_the_restriction(house: House) -> None:
     houses.work(house)
 
     assert houses.upload_of(house, upload_id).state is UploadState.ERASED
+
+
+def test_evidence_that_a_killed_run_only_planned_is_made_by_the_next(house: House) -> None:
+    upload_id = ready(house)
+    hold(house, upload_id)
+    for copy in houses.copies_of(house, upload_id):
+        if copy.kind is ArtifactKind.RENDITION:
+            house.shelf.plan(houses.upload_of(house, upload_id), ArtifactKind.EVIDENCE, copy.name)
+
+    house.holding.preserve(upload_id, houses.FreeGuard())
+
+    present = [copy for copy in houses.copies_of(house, upload_id) if copy.state is ArtifactState.PRESENT]
+    shown = {copy.name for copy in present if copy.kind is ArtifactKind.RENDITION}
+    assert shown
+    assert shown <= {copy.name for copy in present if copy.kind is ArtifactKind.EVIDENCE}
+
+
+def test_an_erasure_waits_for_whoever_still_copies_evidence(house: House) -> None:
+    upload_id = ready(house)
+    with house.ledger.begin() as tx:
+        copying = leases.hold(tx, kind="preserve", target=upload_id, work_class=WorkClass.LIFECYCLE)
+    house.erasing.begin(upload_id, Trigger.USER)
+
+    houses.work(house, rounds=2)
+    assert houses.upload_of(house, upload_id).state is UploadState.ERASING
+
+    with house.ledger.begin() as tx:
+        assert leases.let_go(tx, copying)
+    houses.work(house)
+    assert houses.upload_of(house, upload_id).state is UploadState.ERASED
+
+
+def test_a_release_in_the_instant_in_which_evidence_is_planned_makes_it_due(tmp_path: Path, jail: Jail) -> None:
+    house = houses.build(tmp_path / "home", clock=FixedClock(at=datetime(2026, 5, 1, tzinfo=UTC)), jail=jail)
+    upload = houses.receive(house, samples.png())
+    hold(house, upload.id)
+    planned = house.shelf.plan(upload, ArtifactKind.EVIDENCE, "original")
+
+    house.holding.release(upload_id=upload.id, case_ref="c1")
+
+    with house.ledger.read() as tx:
+        assert artifacts.get(tx, planned.id).next_attempt_at <= tx.now
+    house.ledger.close()

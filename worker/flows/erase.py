@@ -38,7 +38,7 @@ from worker.shelf import Shelf
 _ENDED = (ArtifactState.GONE, ArtifactState.UNVERIFIABLE)
 _OF_THE_PERSON = (Trigger.DSR, Trigger.USER)
 # Kinds of jobs that write copies of an upload.
-_WRITERS = ("receive", "process")
+_WRITERS = ("receive", "process", "preserve")
 CLAIM = timedelta(seconds=120)
 # Uploads whose copies, some five each, fill the call by which a bucket deletes.
 GROUP = 200

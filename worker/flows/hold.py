@@ -66,11 +66,12 @@ class Holding:
         with self.ledger.read() as tx:
             upload = uploads.find(tx, upload_id)
             held = bool(holds.active(tx, upload_id))
-            copies = artifacts.of_upload(tx, upload_id, states=[ArtifactState.PLANNED, ArtifactState.PRESENT])
+            copies = artifacts.of_upload(tx, upload_id, states=[ArtifactState.PRESENT])
         if upload is None or not held or upload.state in (UploadState.ERASING, UploadState.ERASED):
             return
+        # Evidence that is only planned is what a killed run left: no copy, and made anew.
         kept = {copy.name for copy in copies if copy.kind is ArtifactKind.EVIDENCE}
         for copy in copies:
             guard.check()
-            if copy.kind in _PRESERVED and copy.state is ArtifactState.PRESENT and copy.name not in kept:
+            if copy.kind in _PRESERVED and copy.name not in kept:
                 self.shelf.preserve(upload, copy)

@@ -152,5 +152,5 @@ def warm() -> None:
     json.dumps({"a": 1})
     for machine in MACHINES.values():
         for threads in (False, True):
-            seccomp.image_program(machine, threads=threads)
+            seccomp.instructions(seccomp.image_program(machine, threads=threads))
     _whereabouts(ValueError())

@@ -1,4 +1,4 @@
-"""The few kernel calls that Python does not offer: prctl and raw system calls, each raising OSError."""
+"""The few calls that Python does not offer: prctl and raw system calls, each raising OSError, and malloc_trim."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ def syscall(number: int, *args: int | ctypes.Array[ctypes.c_char] | None) -> int
     if answer < 0:
         raise _raise("system call")
     return answer
+
+
+def give_back() -> None:
+    """`malloc_trim(3)`: free pages go back to the kernel. A C library without it (musl) keeps none to speak of."""
+    if hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(ctypes.c_size_t(0))
 
 
 def address(buffer: ctypes.Array[ctypes.c_char]) -> int:

@@ -60,8 +60,12 @@ def leave_the_family(zygote: int) -> None:
     The look at the parent comes after the death signal is set: it closes the race of a zygote that died in between.
     """
     os.setsid()
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as score:
-        score.write(b"1000")  # the kernel then takes the child and leaves the worker alone
+    with contextlib.suppress(OSError):
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(score, b"1000")  # the kernel then takes the child and leaves the worker alone
+        finally:
+            os.close(score)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != zygote:

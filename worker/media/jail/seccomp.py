@@ -93,9 +93,15 @@ def tool_program(machine: Machine, *, pid: int) -> tuple[Step, ...]:
     return (*steps, _give(ALLOW))
 
 
+@functools.cache
+def instructions(steps: tuple[Step, ...]) -> bytes:
+    """As the kernel takes them, `struct sock_filter` each."""
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)
+
+
 def install(steps: tuple[Step, ...]) -> None:
     """Lay the filter on this process. Needs no_new_privs first; raises OSError where the kernel has no seccomp."""
-    packed = b"".join(struct.pack("=HBBI", *step) for step in steps)
+    packed = instructions(steps)
     code = ctypes.create_string_buffer(packed, len(packed))
     program = ctypes.create_string_buffer(struct.pack("=H6xQ", len(steps), kernel.address(code)), 16)
     filter_mode = 2

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from worker.media.jail import child, warmth, wire
+from worker.media.jail import child, kernel, warmth, wire
 from worker.media.jail.limits import Limits
 from worker.media.jail.lock import Walls, survey
 
@@ -175,6 +175,7 @@ def main(control_fd: int, *, strict: bool, table: dict[str, str]) -> None:
     threads = len(os.listdir("/proc/self/task"))
     control.send(wire.pack({"level": walls.level, "landlock": walls.landlock, "missing": missing, "threads": threads}))
     gc.collect()
+    kernel.give_back()  # what warming up took and let go: a third of what each fork would copy the tables of
     gc.freeze()  # shared pages stay shared: a collection in a child would touch them all
     zygote = Zygote(control, verbs, walls)
     try:

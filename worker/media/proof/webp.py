@@ -94,11 +94,8 @@ def _still(chunks: list[tuple[str, bytes]]) -> tuple[int, int]:
 
 def _lossy(size: tuple[int, int], alpha: bytes | None, body: bytes) -> None:
     planes = None if alpha is None else Planes.of(size)
-    whole = _file(size, alpha, "VP8 ", body)
-    if len(body) & 1:
-        whole = whole[:-1]  # a decoder would take the pad byte for one of the picture's
-    cut = len(whole) - vp8.samples_end(body)
-    need(libwebp.in_two(whole, cut, size, planes) == (libwebp.SUSPENDED, libwebp.OK), "a picture's tail, or its lack")
+    status = libwebp.in_two(*_all_but(vp8.samples_end(body), size, alpha, "VP8 ", body), planes)
+    need(status == (libwebp.SUSPENDED, libwebp.OK), "a picture's tail, or its lack")
     need(libwebp.whole(vp8.modes_end(body, size), size) != libwebp.OK, "the first partition's tail")
     if planes is not None:
         hidden.lossy(planes)
@@ -132,8 +129,19 @@ def _lossless(body: bytes) -> tuple[int, int]:
 
 def _packed(stream: bytes, size: tuple[int, int], rgba: bytearray | None) -> None:
     """A lossless stream is packed to the byte: it decodes, and without its last byte it does not."""
-    need(libwebp.whole(stream, size, rgba) == libwebp.OK, "a lossless stream")
-    need(libwebp.whole(stream[:-1], size) != libwebp.OK, "a lossless stream's tail")
+    early, late = libwebp.in_two(*_all_but(1, size, None, "VP8L", stream), rgba)
+    need(early == libwebp.SUSPENDED, "a lossless stream's tail")
+    need(late == libwebp.OK, "a lossless stream")
+
+
+def _all_but(
+    last: int, size: tuple[int, int], alpha: bytes | None, kind: str, body: bytes
+) -> tuple[bytes, int, tuple[int, int]]:
+    """A file of one picture, where to cut it for all but the `last` bytes of `body`, and its size in pixels."""
+    whole = _file(size, alpha, kind, body)
+    if len(body) & 1:
+        whole = whole[:-1]  # a decoder would take the pad byte for one of the picture's
+    return whole, len(whole) - last, size
 
 
 def _file(size: tuple[int, int], alpha: bytes | None, kind: str, body: bytes) -> bytes:

@@ -86,13 +86,18 @@ def _interface() -> ctypes.CDLL:
     return found
 
 
-def in_two(webp: bytes, cut: int, size: tuple[int, int], planes: Planes | None = None) -> tuple[int, int]:
+def in_two(webp: bytes, cut: int, size: tuple[int, int], samples: Planes | bytearray | None = None) -> tuple[int, int]:
     """The status after the first `cut` bytes and after all of a still file of `size` pixels, in one decode.
 
-    The loop filter is left out: no symbol depends on it. Raises `Missing`.
+    `samples` takes the picture: planes a lossy one, bytes the RGBA of a lossless one. The loop filter is left out: no
+    symbol depends on it. Raises `Missing`.
     """
     library, config = _interface(), _config(size, _YUV)
-    kept = [] if planes is None else _into_planes(config, planes)
+    kept: list[object] = []
+    if isinstance(samples, Planes):
+        kept = _into_planes(config, samples)
+    elif samples is not None:
+        kept = _into_samples(config, samples, size)
     decoder = library.WebPIDecode(None, 0, ctypes.byref(config))
     if not decoder:
         raise MemoryError
@@ -106,16 +111,11 @@ def in_two(webp: bytes, cut: int, size: tuple[int, int], planes: Planes | None =
     return _judged(early), _judged(late)
 
 
-def whole(webp: bytes, size: tuple[int, int], rgba: bytearray | None = None) -> int:
-    """The status of a still file, or of a bare stream, of `size` pixels decoded at once, into `rgba` where it is given.
-
-    Raises `Missing`.
-    """
+def whole(webp: bytes, size: tuple[int, int]) -> int:
+    """The status of a still file, or of a bare stream, of `size` pixels decoded at once. Raises `Missing`."""
     library, config = _interface(), _config(size, _RGBA)
-    kept = [] if rgba is None else _into_samples(config, rgba, size)
     status = library.WebPDecode(webp, len(webp), ctypes.byref(config))
     library.WebPFreeDecBuffer(ctypes.byref(config.output))
-    del kept
     return _judged(status)
 
 
@@ -165,4 +165,5 @@ def _into_samples(config: _Config, rgba: bytearray, size: tuple[int, int]) -> li
     view, address = _address(rgba)
     output.either.samples.rgba, output.either.samples.stride = address, 4 * size[0]
     output.either.samples.size, output.is_external_memory, config.options.use_cropping = len(rgba), 1, 0
+    output.colorspace = _RGBA
     return [view]

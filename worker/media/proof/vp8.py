@@ -13,6 +13,7 @@ _FLUSH = 3
 _HEADER = 10
 _BLOCK = 16
 _FLAGS_FROM = 32
+_WHOLE, _HALF = 255, 128
 # The most that zero bits can be drawn from of one block of samples: 25 flags of at most 7 bits each.
 _ZEROS_A_BLOCK = 22
 
@@ -54,30 +55,33 @@ def _needed(partition: bytes) -> int:
 
 
 class _Flags:
-    """The boolean decoder (7.3) at even odds, for the first numbers of a frame: fewer than a hundred flags."""
+    """The boolean decoder (7.3) at even odds, for the first numbers of a frame: fewer than a hundred flags.
+
+    Whatever its first flag is, the range is the same before each later one, so a number is a quotient.
+    """
 
     def __init__(self, coded: bytes) -> None:
         self._value = int.from_bytes(coded[:_FLAGS_FROM].ljust(_FLAGS_FROM, b"\0"), "big")
-        self._range, self._at = 255, 8 * _FLAGS_FROM - 8
+        self._at = 8 * _FLAGS_FROM - 8
+        first = _HALF << self._at
+        if self._value >= first:
+            self._value, self._at, self._range = self._value - first, self._at - 1, 2 * (_WHOLE - _HALF)
+        else:
+            self._range = _HALF
 
     def take(self, count: int) -> int:
-        number = 0
-        for _ in range(count):
-            split = 1 + (self._range - 1 >> 1)
-            flag = self._value >= split << self._at
-            if flag:
-                self._value -= split << self._at
-                split = self._range - split
-            # At even odds a range is never less than half of what it may not fall below.
-            doubled = split < 0x80
-            self._range, self._at = split << doubled, self._at - doubled
-            number = number << 1 | flag
+        """The next flags as a number; the very first flag of all is gone."""
+        self._at -= count
+        unit = self._range << self._at
+        # No coder writes more than the range; where it stands there all the same, every flag is set.
+        number = min(self._value // unit, (1 << count) - 1)
+        self._value -= number * unit
         return number
 
 
 def _partitions(flags: _Flags) -> int:
     """How many partitions of samples there are: what comes before that number (9.2 to 9.5) is stepped over."""
-    flags.take(2)
+    flags.take(1)
     if flags.take(1):
         moved, levels = flags.take(1), flags.take(1)
         if levels:

@@ -16,7 +16,7 @@ from worker.errors import Unprocessable
 from worker.media import proof
 from worker.media.image.encode import encoded
 from worker.media.libraries import PACKAGES
-from worker.media.proof import jpeg, native, vp8, webp
+from worker.media.proof import jpeg, native, png, vp8, webp
 from worker.media.proof.doubt import Doubt
 from worker.media.proof.native import libwebp
 from worker.media.proving import Picture, look, prove_pictures
@@ -209,3 +209,60 @@ def test_a_library_that_is_not_there_is_named_by_its_package(
     with pytest.raises(native.Missing) as lack:
         native.library("libmayfly-none.so.9")
     assert lack.value.package == "libmayfly-none9"
+
+
+@pytest.mark.parametrize("cut", [1_000, 65_536, 1 << 22])
+def test_colour_under_transparency_is_found_in_every_row_of_a_large_png(cut: int) -> None:
+    """However the samples are cut into chunks: they are looked at as they come."""
+    noise = Image.merge("RGBA", [Image.effect_noise((200, 300), 90 + band) for band in range(4)])
+    noise.paste((0, 0, 0, 0), (90, 0, 110, 300))
+    clear = noise.getchannel("A").point([255] + [0] * 255)
+    noise.paste((0, 0, 0, 0), (0, 0), clear)
+
+    png.check(_in_chunks(encoded(noise, PNG, 0), cut))
+    for row in range(0, 300, 37):
+        marked = noise.copy()
+        marked.putpixel((100, row), (0, 1, 0, 0))
+        with pytest.raises(Doubt, match="colour under transparency"):
+            png.check(_in_chunks(encoded(marked, PNG, 0), cut))
+
+
+def _in_chunks(file: bytes, size: int) -> bytes:
+    """The same PNG, its samples in chunks of `size` bytes."""
+    head, *middle, end = pieces.chunks_of(file)
+    whole = b"".join(body for _, body in middle)
+    return pieces.png_of([head, *((b"IDAT", whole[at : at + size]) for at in range(0, len(whole), size)), end])
+
+
+@pytest.mark.parametrize("picture", ["noise", "slope"])
+@pytest.mark.parametrize("filtering", range(4))
+def test_colour_under_transparency_is_found_however_alpha_is_stored(picture: str, filtering: int) -> None:
+    """ALPH by hand: raw samples, filtered in each of the four ways, beside a lossy picture with a hidden square."""
+    size = (64, 64)
+    alpha = Image.linear_gradient("L").resize(size) if picture == "slope" else Image.effect_noise(size, 90)
+    alpha.paste(0, (0, 0, 48, 48))
+    shown = Image.new("RGB", size, (200, 40, 20))
+    hidden = Image.composite(shown, Image.new("RGB", size), alpha.point([0] + [255] * 255))
+    chunk = pieces.riff(b"ALPH", bytes([filtering << 2]) + _filtered(alpha, filtering))
+    head = pieces.riff(b"VP8X", b"\x10\0\0\0" + 2 * (63).to_bytes(3, "little"))
+
+    webp.check(pieces.webp_of(head, chunk, pieces.riff(b"VP8 ", vp8_of(encoded(hidden, WEBP, 80)))))
+    with pytest.raises(Doubt, match="colour under transparency"):
+        webp.check(pieces.webp_of(head, chunk, pieces.riff(b"VP8 ", vp8_of(encoded(shown, WEBP, 80)))))
+
+
+def _filtered(alpha: Image.Image, way: int) -> bytes:
+    """0 as it is; 1, 2, 3: less the sample to the left, above, or left + above - above left (WebP, Alpha)."""
+    width, height = alpha.size
+    rows = [list(alpha.tobytes()[at : at + width]) for at in range(0, width * height, width)]
+
+    def guess(x: int, y: int) -> int:
+        if way == 0 or x == y == 0:
+            return 0
+        if y == 0 or (way == 1 and x > 0):
+            return rows[y][x - 1]
+        if x == 0 or way == 2:
+            return rows[y - 1][x]
+        return min(max(rows[y][x - 1] + rows[y - 1][x] - rows[y - 1][x - 1], 0), 255)
+
+    return bytes((rows[y][x] - guess(x, y)) % 256 for y in range(height) for x in range(width))

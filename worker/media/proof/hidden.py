@@ -23,13 +23,19 @@ def exactly(image: Image.Image) -> None:
     need(not any(any(counts[at + 1 : at + 256]) for at in (0, 256, 512)), "colour under transparency")
 
 
-def lossy(planes: Planes) -> None:
-    """Raises `Doubt` for colour under alpha 0 that no block's edge explains."""
+def shown(alpha: Image.Image) -> bool:
+    """Whether nothing at all is clear."""
+    return bool(alpha.getextrema()[0])
+
+
+def lossy(planes: Planes, alpha: Image.Image | None) -> None:
+    """Raises `Doubt` for colour under alpha 0 that no block's edge explains; alpha is among the planes or beside."""
     width, height = planes.size
     half = (width + 1) // 2, (height + 1) // 2
-    sizes = (planes.size, half, half, planes.size)
-    *colours, alpha = (_plane(part, size) for part, size in zip(planes.parts, sizes, strict=True))
-    _nowhere(alpha, list(zip(colours, (_CELL, _CELL // 2, _CELL // 2), (_BLACK, _GREY, _GREY), strict=True)))
+    luma, *chroma = (_plane(part, size) for part, size in zip(planes.parts[:3], (planes.size, half, half), strict=True))
+    if alpha is None:
+        alpha = _plane(planes.parts[3], planes.size)
+    _nowhere(alpha, [(luma, _CELL, _BLACK), *((plane, _CELL // 2, _GREY) for plane in chroma)])
 
 
 def decoded(image: Image.Image) -> None:
@@ -40,8 +46,7 @@ def decoded(image: Image.Image) -> None:
 
 def _nowhere(alpha: Image.Image, planes: list[tuple[Image.Image, int, int]]) -> None:
     """`planes` are samples, how many of them a cell has to a side, and their level in black."""
-    lowest, _highest = alpha.getextrema()
-    if lowest:
+    if shown(alpha):
         return
     clear = _well_inside(alpha.point([255] + [0] * 255))
     for plane, scale, level in planes:

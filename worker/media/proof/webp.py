@@ -86,29 +86,44 @@ def _still(chunks: list[tuple[str, bytes]]) -> tuple[int, int]:
         return _lossless(body)
     size = vp8.size_of(body)
     _in_bounds(size)
-    if alpha is not None:
-        _alpha(alpha, size)
-    _lossy(size, alpha, body)
+    if alpha is None:
+        _lossy(size, None, body, None)
+    else:
+        _with_alpha(size, alpha, body)
     return size
 
 
-def _lossy(size: tuple[int, int], alpha: bytes | None, body: bytes) -> None:
-    planes = None if alpha is None else Planes.of(size)
+def _with_alpha(size: tuple[int, int], alpha: bytes, body: bytes) -> None:
+    plane = _alpha(alpha, size)
+    if plane is not None and hidden.shown(plane):
+        _lossy(size, None, body, None)
+        return
+    planes = Planes.of(size, alpha=plane is None)
+    _lossy(size, alpha if plane is None else None, body, planes)
+    hidden.lossy(planes, plane)
+
+
+def _lossy(size: tuple[int, int], alpha: bytes | None, body: bytes, planes: Planes | None) -> None:
     status = libwebp.in_two(*_all_but(vp8.samples_end(body), size, alpha, "VP8 ", body), planes)
     need(status == (libwebp.SUSPENDED, libwebp.OK), "a picture's tail, or its lack")
     need(libwebp.whole(vp8.modes_end(body, size), size) != libwebp.OK, "the first partition's tail")
-    if planes is not None:
-        hidden.lossy(planes)
 
 
-def _alpha(alpha: bytes, size: tuple[int, int]) -> None:
-    """The samples of ALPH: as many as there are pixels, or a lossless stream without its header, ending exactly."""
+def _alpha(alpha: bytes, size: tuple[int, int]) -> Image.Image | None:
+    """The samples of ALPH: as many as there are pixels, or a lossless stream without its header, ending exactly.
+
+    None where they are filtered, which a decoder of the whole picture can undo.
+    """
     need(len(alpha) > 1 and not alpha[0] & 0xE0 and alpha[0] & 3 < 2, "ALPH")
+    filtered = bool(alpha[0] >> 2 & 3)
     if not alpha[0] & 3:
         need(len(alpha) == 1 + size[0] * size[1], "alpha's length")
-        return
-    header = size[0] - 1 | size[1] - 1 << 14
-    _packed(b"\x2f" + header.to_bytes(4, "little") + alpha[1:], size, None)
+        return None if filtered else Image.frombuffer("L", size, alpha[1:], "raw", "L", 0, 1)
+    stream = b"\x2f" + (size[0] - 1 | size[1] - 1 << 14).to_bytes(4, "little") + alpha[1:]
+    if filtered:
+        _packed(stream, size, None)
+        return None
+    return _rgba(stream, size).getchannel("G")  # that is where alpha is kept
 
 
 def _in_bounds(size: tuple[int, int]) -> None:
@@ -121,10 +136,14 @@ def _lossless(body: bytes) -> tuple[int, int]:
     need(bits >> 29 == 0, "VP8L version")
     size = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     _in_bounds(size)
-    rgba = bytearray(4 * size[0] * size[1])
-    _packed(body, size, rgba)
-    hidden.exactly(Image.frombuffer("RGBA", size, rgba, "raw", "RGBA", 0, 1))
+    hidden.exactly(_rgba(body, size))
     return size
+
+
+def _rgba(stream: bytes, size: tuple[int, int]) -> Image.Image:
+    rgba = bytearray(4 * size[0] * size[1])
+    _packed(stream, size, rgba)
+    return Image.frombuffer("RGBA", size, rgba, "raw", "RGBA", 0, 1)
 
 
 def _packed(stream: bytes, size: tuple[int, int], rgba: bytearray | None) -> None:

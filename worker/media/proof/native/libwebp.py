@@ -60,15 +60,15 @@ class _Config(ctypes.Structure):
 
 @dataclass(frozen=True, kw_only=True)
 class Planes:
-    """Where a lossy picture's samples go: one byte each, colour at half the size rounded up, no padding."""
+    """Where a lossy picture's samples go: one byte each, colour at half the size rounded up, no padding; alpha last."""
 
     size: tuple[int, int]
-    parts: tuple[bytearray, bytearray, bytearray, bytearray] = field(repr=False)
+    parts: tuple[bytearray, ...] = field(repr=False)
 
     @classmethod
-    def of(cls, size: tuple[int, int]) -> Planes:
+    def of(cls, size: tuple[int, int], *, alpha: bool) -> Planes:
         whole, half = size[0] * size[1], ((size[0] + 1) // 2) * ((size[1] + 1) // 2)
-        return cls(size=size, parts=(bytearray(whole), bytearray(half), bytearray(half), bytearray(whole)))
+        return cls(size=size, parts=tuple(bytearray(each) for each in (whole, half, half, *([whole] if alpha else []))))
 
 
 @functools.cache
@@ -150,13 +150,14 @@ def _into_planes(config: _Config, planes: Planes) -> list[object]:
     half = (width + 1) // 2
     fields = output.either.planes
     kept: list[object] = []
-    for name, stride, part in zip("yuva", (width, half, half, width), planes.parts, strict=True):
+    for name, stride, part in zip("yuva", (width, half, half, width), planes.parts, strict=False):
         view, address = _address(part)
         kept.append(view)
         setattr(fields, name, address)
         setattr(fields, f"{name}_stride", stride)
         setattr(fields, f"{name}_size", len(part))
-    output.colorspace, output.is_external_memory, config.options.use_cropping = _YUVA, 1, 0
+    output.colorspace = _YUVA if len(kept) == 4 else _YUV
+    output.is_external_memory, config.options.use_cropping = 1, 0
     return kept
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests import clips, houses, samples
 from worker.flows.steps import PROCESS
 from worker.ledger import events, leases
+from worker.ledger.clock import ShiftedClock
 from worker.media.jail import Jail
 from worker.model import ArtifactKind, ArtifactState, Job, Trigger, UploadState
 from worker.wiring import House
@@ -43,6 +45,20 @@ def test_a_picture_becomes_three_renditions_and_nothing_else_stays(house: House,
     assert {c.state for c in copies if c.kind in (ArtifactKind.ORIGINAL, ArtifactKind.SCRATCH)} == {ArtifactState.GONE}
     assert all(c.delete_at == upload.created_at + upload.keep_for for c in copies if c.kind is ArtifactKind.RENDITION)
     assert len(houses.files_below(house.settings.home)) == 3
+
+
+def test_what_is_made_only_after_its_time_is_ready_and_due_at_once(house: House) -> None:
+    # Given a file that its app keeps for a minute, and workers that come an hour later
+    upload = houses.receive(house, samples.photo(), keep_for=timedelta(minutes=1))
+    later = houses.at(house, ShiftedClock(by=timedelta(hours=1)))
+
+    # Then no copy has a day before its birth, nothing fails, and the sweep ends it
+    houses.work(later)
+    assert houses.upload_of(house, upload.id).code is None
+    houses.sweep(later)
+    assert houses.upload_of(house, upload.id).state is UploadState.ERASED
+    assert houses.files_below(house.settings.home) == []
+    later.ledger.close()
 
 
 def test_each_step_is_named_in_its_order(house: House) -> None:

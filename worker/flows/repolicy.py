@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from worker.flows.deadlines import last_day
 from worker.flows.guard import Guard
 from worker.ledger import artifacts, uploads
 from worker.ledger.database import Ledger
 from worker.model import Artifact, ArtifactState, Upload
 from worker.retention.book import Book
-from worker.retention.rules import Rule, deadline, rule_for
+from worker.retention.rules import Rule, rule_for
 
 PAGE = 500
 
@@ -67,13 +68,8 @@ class Repolicy:
 
     def _day(self, copy: Artifact, owner: Upload) -> tuple[Rule, datetime]:
         rule = rule_for(copy.kind, owner.state, self.book.rules)
-        return rule, deadline(
-            rule,
-            artifact_created_at=copy.created_at,
-            upload_created_at=owner.created_at,
-            state_entered_at=owner.state_at,
-            keep_for=min(owner.keep_for, self.most(owner.app)),
-        )
+        keep_for = min(owner.keep_for, self.most(owner.app))
+        return rule, last_day(rule, copy, owner, state_entered_at=owner.state_at, keep_for=keep_for)
 
     @staticmethod
     def _tell(shift: Shift, copy: Artifact, rule: Rule, day: datetime, now: datetime, ended: set[str]) -> None:

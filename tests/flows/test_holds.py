@@ -67,6 +67,21 @@ def test_two_holds_keep_and_the_last_release_lets_go(house: House) -> None:
     later.ledger.close()
 
 
+def test_who_asks_for_what_is_held_past_its_day_moves_that_day_no_later(house: House) -> None:
+    upload_id = ready(house, keep_for=timedelta(minutes=1))
+    hold(house, upload_id)
+    day = houses.upload_of(house, upload_id).delete_at
+    later = houses.at(house, ShiftedClock(by=DAY))
+
+    with pytest.raises(HoldActive):
+        later.erasing.begin(upload_id, Trigger.USER)
+    assert houses.upload_of(house, upload_id).delete_at == day
+    house.holding.release(upload_id=upload_id, case_ref="c1")
+    later.erasing.begin(upload_id, Trigger.USER)
+    assert houses.upload_of(house, upload_id).delete_at == day
+    later.ledger.close()
+
+
 def test_a_release_that_is_typed_wrong_releases_nothing(house: House) -> None:
     upload_id = ready(house)
     hold(house, upload_id)

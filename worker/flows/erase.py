@@ -77,7 +77,7 @@ class Erase:
                 return self._begin(tx, upload_id, trigger, request_id, braked, tx.now + after)
         except HoldActive:
             with self.ledger.begin() as tx:
-                uploads.describe(tx, upload_id, delete_at=tx.now)
+                self._ends_today(tx, upload_id)
             raise
 
     def _begin(
@@ -117,7 +117,7 @@ class Erase:
             actor="erase",
             detail=detail,
         )
-        uploads.describe(tx, upload.id, delete_at=tx.now)
+        self._ends_today(tx, upload.id)
         # Working copies of other hosts are out of this job's reach: due at once, they go with the next sweep there.
         live = artifacts.of_upload(tx, upload.id, states=[ArtifactState.PLANNED, ArtifactState.PRESENT])
         deadlines.rewrite(
@@ -132,6 +132,12 @@ class Erase:
         elif trigger is Trigger.RETENTION:
             brakes.tally(tx, trigger)
         return hidden
+
+    @staticmethod
+    def _ends_today(tx: Tx, upload_id: str) -> None:
+        """Its last day is now, unless it has passed already: a day never moves later without a ground."""
+        if uploads.get(tx, upload_id).delete_at > tx.now:
+            uploads.describe(tx, upload_id, delete_at=tx.now)
 
     def _lift(self, tx: Tx, upload_id: str, trigger: Trigger) -> None:
         """Who asked that it be kept may ask that it be erased: that ends the restriction in the same commit."""

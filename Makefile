@@ -1,5 +1,6 @@
 # make demo   installs what is missing, then takes a photo and a video from upload to observed erasure
-# make test   installs what is missing, then runs every check and every test
+# make test   installs what is missing, then runs every check and the tests, under five minutes; with WIDE=1, as in CI,
+#             also those of buckets, whole collections and drills
 # make quick  the developer's loop, under a minute: no type check, no slow tests, SQLite only; stops at a failure
 # make corpus runs every file of the shared collections beside the project, where they are
 # make lock   resolves the dependencies of pyproject.toml anew (UPGRADE=1: newer versions of everything)
@@ -13,7 +14,7 @@ demo:
 	.venv/bin/mayfly demo
 
 test: check
-	$(PYTEST)
+	$(PYTEST) $(if $(WIDE),,-m "not wide")
 
 quick:
 	@.ci/install test

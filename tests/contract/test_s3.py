@@ -16,7 +16,7 @@ from storage_backends.storage import Erased, Method, Observation
 from tests.buckets import PART, S3Server
 from tests.faults import Call, FaultyS3, Reply, faulty, refusal
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 KEY = Key.parse("original/shop/upl_1/art_1")
 NEIGHBOUR = Key.parse("original/shop/upl_1/art_10")

@@ -30,7 +30,9 @@ BACKENDS: dict[str, Callable[[Path], Storage]] = {
 LISTED = {"disk": 1_100, "memory": 2_500, "versioned": 1_001}
 
 
-@pytest.fixture(params=[*BACKENDS, *(pytest.param(kind, marks=pytest.mark.slow) for kind in buckets.KINDS)])
+@pytest.fixture(
+    params=[*BACKENDS, *(pytest.param(kind, marks=[pytest.mark.slow, pytest.mark.wide]) for kind in buckets.KINDS)]
+)
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param in BACKENDS:
         return BACKENDS[request.param](tmp_path)

@@ -18,7 +18,7 @@ from worker.model import new_id
 from worker.privacy.receipt import verify
 from worker.wiring import House
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

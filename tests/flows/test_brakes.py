@@ -24,7 +24,7 @@ from worker.media.jail import Jail
 from worker.model import Trigger, UploadState
 from worker.wiring import House
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 NOW = datetime(2030, 5, 1, 12, tzinfo=UTC)

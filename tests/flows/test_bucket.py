@@ -24,7 +24,7 @@ from worker.places import BUCKET
 from worker.privacy.receipt import verify
 from worker.wiring import House
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 
 def build(home: Path, jail: Jail, server: S3Server, bucket: str, *, endpoint: str | None = None) -> House:

@@ -19,7 +19,7 @@ from worker.errors import Unprocessable
 from worker.media.jail import Jail
 from worker.media.rendered import Rendered
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 
 @pytest.fixture(scope="module")

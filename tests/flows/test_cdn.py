@@ -27,7 +27,7 @@ from worker.model import Artifact, ArtifactKind, ArtifactState, Job, Trigger, Up
 from worker.privacy.receipt import verify
 from worker.wiring import House
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 
 @pytest.fixture

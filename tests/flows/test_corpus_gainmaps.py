@@ -17,7 +17,7 @@ from tests.corpus import SHARED
 from tests.darkroom import Darkroom, rendition
 from worker.media.proving import prove
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 REAL = (
     "google__libultrahdr/tests__data__apple_gainmap_new.jpg",

@@ -22,7 +22,7 @@ from worker.media.jail import Jail
 from worker.media.rendered import Made
 from worker.media.studio import Studio
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 ROW = "original_clean"
 TYPES = {"image/jpeg", "image/png", "image/gif", "image/webp"}

@@ -26,7 +26,7 @@ from worker.media.jail import Jail
 from worker.media.rendered import Rendered
 from worker.media.studio import Studio
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 # A file may take this long on a loaded host; the slowest good one takes about three seconds.
 SLOWEST_S = 45.0

@@ -21,7 +21,7 @@ from worker.media.formats import HEAD_BYTES, format_named, sniff
 from worker.media.jail import Jail
 from worker.media.rendered import Rendered
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 NAMES = frozenset({".mp4", ".mov", ".m4v", ".3gp", ".mkv", ".webm", ".avi"})
 # On a loaded host; alone the slowest, ten seconds of HEVC at 720p, takes nine.

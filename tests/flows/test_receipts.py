@@ -17,7 +17,7 @@ from worker.privacy.receipt import verify
 from worker.privacy.subject import subject_key
 from worker.wiring import House
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 PHOTO = samples.png()
 

@@ -25,7 +25,7 @@ from worker.privacy.receipt import verify
 from worker.settings import Settings
 from worker.wiring import House
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 
 @dataclass

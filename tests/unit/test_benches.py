@@ -11,7 +11,7 @@ import pytest
 from tests import corpus
 from tests.bench import bombs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,7 +19,7 @@ from worker.media.proof import mp4 as second
 from worker.media.proof.doubt import Doubt
 from worker.media.video import prewalk
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 LIMITS = MediaLimits()
 

@@ -16,7 +16,7 @@ from worker.media.jail import Jail
 from worker.media.rendered import Rendered
 from worker.media.studio import Studio
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 EXTRAS = ("original_clean", "share_hdr")
 

@@ -11,7 +11,7 @@ from tests.processes import MIB
 from worker.errors import Unprocessable
 from worker.media.limits import MediaLimits
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 # WebP needs the most memory of all, JPEG is what phones make; the others take long to make.
 RARE = {"png RGBA", "heic"}

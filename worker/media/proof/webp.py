@@ -95,12 +95,16 @@ def _still(chunks: list[tuple[str, bytes]]) -> tuple[int, int]:
 
 def _with_alpha(size: tuple[int, int], alpha: bytes, body: bytes) -> None:
     plane = _alpha(alpha, size)
-    if plane is not None and hidden.shown(plane):
+    if plane is None:
+        planes = Planes.of(size, alpha=True)
+        _lossy(size, alpha, body, planes)
+        hidden.lossy(planes, hidden.well_inside(hidden.alpha_of(planes)))
+    elif (clear := hidden.well_inside(plane)) is None:
         _lossy(size, None, body, None)
-        return
-    planes = Planes.of(size, alpha=plane is None)
-    _lossy(size, alpha if plane is None else None, body, planes)
-    hidden.lossy(planes, plane)
+    else:
+        planes = Planes.of(size, alpha=False)
+        _lossy(size, None, body, planes)
+        hidden.lossy(planes, clear)
 
 
 def _lossy(size: tuple[int, int], alpha: bytes | None, body: bytes, planes: Planes | None) -> None:
@@ -141,12 +145,12 @@ def _lossless(body: bytes) -> tuple[int, int]:
 
 
 def _rgba(stream: bytes, size: tuple[int, int]) -> Image.Image:
-    rgba = bytearray(4 * size[0] * size[1])
+    rgba = libwebp.room(4 * size[0] * size[1])
     _packed(stream, size, rgba)
-    return Image.frombuffer("RGBA", size, rgba, "raw", "RGBA", 0, 1)
+    return Image.frombuffer("RGBA", size, rgba, "raw", "RGBA", 0, 1)  # type: ignore[arg-type]  # any buffer will do
 
 
-def _packed(stream: bytes, size: tuple[int, int], rgba: bytearray | None) -> None:
+def _packed(stream: bytes, size: tuple[int, int], rgba: libwebp.Room | None) -> None:
     """A lossless stream is packed to the byte: it decodes, and without its last byte it does not."""
     early, late = libwebp.in_two(*_all_but(1, size, None, "VP8L", stream), rgba)
     need(early == libwebp.SUSPENDED, "a lossless stream's tail")

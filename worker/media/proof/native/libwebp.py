@@ -5,8 +5,10 @@ Interface: src/webp/decode.h, decoder ABI 2.9 (libwebp 0.6 and newer); the layou
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
+import mmap
 from dataclasses import dataclass, field
 
 from worker.media.libraries import PACKAGES
@@ -17,6 +19,21 @@ OK, SUSPENDED = 0, 5  # VP8StatusCode
 _ABI = 0x0209
 _RGBA, _YUV, _YUVA = 1, 11, 12  # WEBP_CSP_MODE
 _OUT_OF_MEMORY = 1
+# From here on samples lie in pages of two megabytes where the kernel has them: a decoder's first touch of each page
+# costs more than what it writes there.
+_LARGE = 1 << 20
+
+Room = bytearray | mmap.mmap
+
+
+def room(size: int) -> Room:
+    """Zeroed bytes that a decoder may write."""
+    if size < _LARGE:
+        return bytearray(size)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return pages
 
 
 class _Planes(ctypes.Structure):
@@ -63,12 +80,12 @@ class Planes:
     """Where a lossy picture's samples go: one byte each, colour at half the size rounded up, no padding; alpha last."""
 
     size: tuple[int, int]
-    parts: tuple[bytearray, ...] = field(repr=False)
+    parts: tuple[Room, ...] = field(repr=False)
 
     @classmethod
     def of(cls, size: tuple[int, int], *, alpha: bool) -> Planes:
         whole, half = size[0] * size[1], ((size[0] + 1) // 2) * ((size[1] + 1) // 2)
-        return cls(size=size, parts=tuple(bytearray(each) for each in (whole, half, half, *([whole] if alpha else []))))
+        return cls(size=size, parts=tuple(room(each) for each in (whole, half, half, *([whole] if alpha else []))))
 
 
 @functools.cache
@@ -86,7 +103,7 @@ def _interface() -> ctypes.CDLL:
     return found
 
 
-def in_two(webp: bytes, cut: int, size: tuple[int, int], samples: Planes | bytearray | None = None) -> tuple[int, int]:
+def in_two(webp: bytes, cut: int, size: tuple[int, int], samples: Planes | Room | None = None) -> tuple[int, int]:
     """The status after the first `cut` bytes and after all of a still file of `size` pixels, in one decode.
 
     `samples` takes the picture: planes a lossy one, bytes the RGBA of a lossless one. The loop filter is left out: no
@@ -138,7 +155,7 @@ def _config(size: tuple[int, int], colorspace: int) -> _Config:
     return config
 
 
-def _address(samples: bytearray) -> tuple[ctypes.Array[ctypes.c_ubyte], int]:
+def _address(samples: Room) -> tuple[ctypes.Array[ctypes.c_ubyte], int]:
     """The bytes as C sees them, to be held as long as C may write there, and where they lie."""
     view = (ctypes.c_ubyte * len(samples)).from_buffer(samples)
     return view, ctypes.addressof(view)
@@ -161,7 +178,7 @@ def _into_planes(config: _Config, planes: Planes) -> list[object]:
     return kept
 
 
-def _into_samples(config: _Config, rgba: bytearray, size: tuple[int, int]) -> list[object]:
+def _into_samples(config: _Config, rgba: Room, size: tuple[int, int]) -> list[object]:
     output = config.output
     view, address = _address(rgba)
     output.either.samples.rgba, output.either.samples.stride = address, 4 * size[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 from collections.abc import Iterable
@@ -150,7 +151,7 @@ def test_a_lossless_webp_ends_with_its_last_byte() -> None:
 
 def lossless(picture: Image.Image) -> bytes:
     body = io.BytesIO()
-    picture.save(body, "WEBP", lossless=True)
+    picture.save(body, "WEBP", lossless=True, exact=True)
     return body.getvalue()
 
 
@@ -249,6 +250,31 @@ def test_colour_under_transparency_is_found_however_alpha_is_stored(picture: str
     webp.check(pieces.webp_of(head, chunk, pieces.riff(b"VP8 ", vp8_of(encoded(hidden, WEBP, 80)))))
     with pytest.raises(Doubt, match="colour under transparency"):
         webp.check(pieces.webp_of(head, chunk, pieces.riff(b"VP8 ", vp8_of(encoded(shown, WEBP, 80)))))
+
+
+def test_colour_under_transparency_is_found_in_a_picture_of_large_planes(darkroom: Darkroom) -> None:
+    """So large that its samples lie in pages of their own, which a locked child must be able to have."""
+    plain = Image.new("RGBA", (1100, 1000), (200, 40, 20, 255))
+    plain.paste((0, 0, 0, 0), (300, 300, 800, 800))
+    marked = plain.copy()
+    marked.paste((250, 250, 250, 0), (500, 500, 520, 520))
+    bodies = [encoded(each, WEBP, 80) for each in (plain, marked)] + [lossless(each) for each in (plain, marked)]
+
+    proofs = prove_pictures(darkroom.jail, [Picture(body=body, media_type=WEBP) for body in bodies])
+
+    assert [one is not None for one in proofs] == [True, False, True, False]
+
+
+def test_a_proof_is_for_the_bytes_that_were_read(darkroom: Darkroom) -> None:
+    one, other = (encoded(samples.scene(side, side), WEBP, 80) for side in (64, 80))
+    digest = hashlib.sha256(one).hexdigest()
+    asked = [Picture(body=body, media_type=WEBP, sha256=digest) for body in (one, other)]
+
+    right, wrong = prove_pictures(darkroom.jail, asked)
+
+    assert right is not None
+    assert right.sha256 == digest
+    assert wrong is None
 
 
 def _filtered(alpha: Image.Image, way: int) -> bytes:

@@ -67,7 +67,9 @@ class Studio:
         One child judges all pictures but a rewritten original, which needs more room and another reader.
         """
         pictures = {
-            each.name: Picture(body=each.body, media_type=each.media_type, gain_map=each.name in GAIN_MAPS)
+            each.name: Picture(
+                body=each.body, media_type=each.media_type, gain_map=each.name in GAIN_MAPS, sha256=each.sha256
+            )
             for each in made
             if each.body is not None and each.name not in REWRITTEN
         }

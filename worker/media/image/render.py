@@ -5,7 +5,6 @@ The pre-walk comes first (`probe`), the metadata is counted from the same walk, 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import mmap
 import warnings
@@ -80,7 +79,7 @@ def render(stream: BinaryIO | mmap.mmap | None, args: dict[str, Any]) -> tuple[d
     """`args`: format (a name of the table), limits, work (image or frame), names (rows wanted, or None for all), wide
     (keep the colours that sRGB has not).
 
-    Returns {"facts": …, "renditions": [{name, media_type, width, height, bytes, sha256, duration_ms}, …], "left_out":
+    Returns {"facts": …, "renditions": [{name, media_type, width, height, bytes, duration_ms}, …], "left_out":
     {name: code}} and the bodies in that order: each row wanted is either made or, where it is an extra, left out.
     Raises `Unprocessable` with a code of the list.
     """
@@ -273,7 +272,6 @@ def _entry(
         "width": size[0],
         "height": size[1],
         "bytes": len(body),
-        "sha256": hashlib.sha256(body).hexdigest(),
         "duration_ms": duration_ms,
     }, body
 

@@ -5,9 +5,10 @@ Web server and queue are imported by the command that needs them: half a second 
 
 from __future__ import annotations
 
+import contextlib
 import signal
-import threading
-from types import FrameType
+import socket
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import typer
@@ -38,13 +39,12 @@ def up(
             "mayfly up runs without a broker: unset MAYFLY_BROKER_URL, or start worker, relay and api",
             code="broker_set",
         )
-    stop = _stopped_by_signal()
-    with opened(settings=settings) as house, working(house):
+    with _told_to_end() as wait_for_end, opened(settings=settings) as house, working(house):
         logs.configure(house.settings.log_level)
         bound = port if port is not None else house.settings.api_port
         with serve(house, host=house.settings.api_host, port=bound) as address:
             _say(terminal, "mayfly is up", address)
-            stop.wait()
+            wait_for_end()
     return DONE
 
 
@@ -79,14 +79,13 @@ def api(
     from worker.api.app import serve
 
     terminal: Terminal = ctx.obj
-    stop = _stopped_by_signal()
-    with opened() as house:
+    with _told_to_end() as wait_for_end, opened() as house:
         logs.configure(house.settings.log_level)
         bound = port if port is not None else house.settings.api_port
         with serve(house, host=house.settings.api_host, port=bound) as address:
             _say(terminal, "the API listens", address)
             with alive_signal(house.settings.alive_path("api")):
-                stop.wait()
+                wait_for_end()
     return DONE
 
 
@@ -97,16 +96,30 @@ def _say(terminal: Terminal, what: str, address: str) -> None:
     terminal.err.print(f"{what} at http://{address}; stop it with Ctrl-C or SIGTERM", soft_wrap=True, markup=False)
 
 
-def _stopped_by_signal() -> threading.Event:
-    """An event that SIGTERM and Ctrl-C set: both are the ordinary end, with status 0."""
-    stop = threading.Event()
+@contextlib.contextmanager
+def _told_to_end() -> Iterator[Callable[[], None]]:
+    """From here on SIGTERM and Ctrl-C are the ordinary end, with status 0; yields what waits for the first of them.
 
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
+    The system may hand a signal to any thread, or just before the main one falls asleep, and a lock that this one
+    waits for does not open by that. A byte in a pipe, which the signal leaves behind, is there whoever takes it.
+    """
+    ends = (signal.SIGTERM, signal.SIGINT)
 
-    signal.signal(signal.SIGTERM, ask)
-    signal.signal(signal.SIGINT, ask)
-    return stop
+    def wait() -> None:
+        while signaled.recv(1)[0] not in ends:
+            pass
+
+    signaled, noted = socket.socketpair()
+    with signaled, noted:
+        noted.setblocking(False)
+        signal.set_wakeup_fd(noted.fileno(), warn_on_full_buffer=False)
+        before = {number: signal.signal(number, lambda _number, _frame: None) for number in ends}
+        try:
+            yield wait
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(-1)
 
 
 def _class(word: str) -> WorkClass:

@@ -21,6 +21,8 @@ from tests.carriers import heif, jpeg, png
 from tests.carriers.planted import saved
 from tests.darkroom import Darkroom, picture
 
+pytestmark = pytest.mark.slow
+
 SIZE = (96, 64)
 _JPEG = re.compile(rb"\xff\xd8\xff[\xc0-\xfe]")
 Hide = Callable[[Image.Image, Image.Image], bytes]

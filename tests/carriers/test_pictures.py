@@ -24,6 +24,8 @@ from worker.media.image.metadata import removed
 from worker.media.image.probe import probe
 from worker.media.renditions import PUBLISHED
 
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
+
 CARRIERS = [carrier for table in (jpeg, png, gif, webp, heif, plain) for carrier in table.carriers()]
 _ELSEWHERE = {"image/gif", "video/mp4"}
 TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "webp-animated": "image/webp"}
@@ -66,7 +68,6 @@ def test_it_is_truly_there_and_the_picture_can_be_seen(carrier: Carrier) -> None
         assert decoded(body).size == decoded(base(carrier.base)).size or carrier.name == "heic-thumb"
 
 
-@pytest.mark.slow
 def test_an_independent_reader_sees_it(tmp_path: Path) -> None:
     """ExifTool, once for all those that it knows."""
     if shutil.which("exiftool") is None:

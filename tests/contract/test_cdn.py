@@ -25,6 +25,8 @@ from storage_backends.storage import Method, Observation
 from tests.faults import Call, FaultyS3, Reply, faulty
 from tests.servers import free_port, listens, until
 
+pytestmark = pytest.mark.slow
+
 KEY = Key(retention_class="rendition", app="shop", upload_id="upl_1", artifact_id="art_1")
 SECRET = "purge-canary-91c4"
 

@@ -14,7 +14,7 @@ from tests.houses import new_upload
 from tests.processes import alive, children_of
 from worker.model import WorkClass
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 
 def test_stopped_in_the_middle_of_a_clip(small_fleet: Fleet, tmp_path: Path) -> None:

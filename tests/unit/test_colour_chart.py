@@ -20,6 +20,8 @@ from tests.darkroom import Darkroom, near, opened, rendition
 from worker.media.limits import MediaLimits
 from worker.media.walk import heif
 
+pytestmark = pytest.mark.slow
+
 ADOBE, P3, WIDE = pieces.rgb_profile("adobe"), pieces.rgb_profile("p3", gamma=None), pieces.rgb_profile("rec2020")
 WIDE_SRGB = pieces.rgb_profile("rec2020", gamma=None)
 ADOBE_POINTS = struct.pack(">8I", 31_270, 32_900, 64_000, 33_000, 21_000, 71_000, 15_000, 6_000)

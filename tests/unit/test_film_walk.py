@@ -22,6 +22,8 @@ from worker.media.limits import MediaLimits
 from worker.media.video import prewalk
 from worker.media.video.client import looked
 
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
+
 LIMITS = MediaLimits()
 # Of Python's own objects; the longest table is read in pieces of 64 KiB, the longest text a mebibyte.
 _MOST_MEMORY = 8 << 20

@@ -20,6 +20,8 @@ from worker.media.image.metadata import removed
 from worker.media.image.probe import probe
 from worker.media.limits import MediaLimits
 
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
+
 MOST_MEMORY = 30_000_000
 SIZE = 2_000_000
 # As many bytes as are made here: what follows from them (markers, sub-blocks) is met as it is at 50 MB.
@@ -64,7 +66,6 @@ def test_what_grows_while_it_is_walked_is_stopped(name: str) -> None:
     assert peak < MOST_MEMORY
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["jpeg-comments", "jpeg-stuffed", "png-inflating", "gif-frame", "avif-auxiliaries"])
 def test_the_largest_file_is_walked_in_the_jail_without_being_held_in_memory(darkroom: Darkroom, name: str) -> None:
     maker, codes = floods.PICTURES[name]

@@ -22,6 +22,8 @@ from worker.media.image.gainmap.sources import FIT
 from worker.media.proving import prove
 from worker.media.rendered import Rendered
 
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
+
 NAMES = ("share", "share_hdr")
 CANARY = "CANARY_8861 of Ada"
 PLACES = [(x / 8, y / 8) for x in (1, 3, 5, 7) for y in (1, 3, 5, 7)]

@@ -25,7 +25,7 @@ from worker.media.lossless import rewritten as rewritten_as
 from worker.media.lossless.declined import Declined
 
 # Some plants are broken copies of real things, of which Pillow warns.
-pytestmark = pytest.mark.filterwarnings("ignore:Image appears to be a malformed MPO file")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Image appears to be a malformed MPO file")]
 
 WORD = b"CANARY_7731"
 JPEG, PNG, GIF, WEBP = "image/jpeg", "image/png", "image/gif", "image/webp"

@@ -23,6 +23,8 @@ from worker.media.colours import icc
 from worker.media.image.encode import Reel, encoded
 from worker.media.proving import prove
 
+pytestmark = pytest.mark.slow
+
 OURS = icc.display_p3()
 TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "webp-animated": "image/webp"}
 # A picture of a wide space, with what it is in Display P3 by an independent profile.
@@ -198,7 +200,6 @@ def test_the_profile_stands_in_one_place_once() -> None:
     assert [name for name, (media_type, data) in spoiled.items() if clean(data, media_type)] == []
 
 
-@pytest.mark.slow
 def test_an_independent_judge_finds_nothing_else(darkroom: Darkroom, tmp_path: Path) -> None:
     leakcheck, allowed = corpus.judge(), tmp_path / "ours.icc"
     allowed.write_bytes(OURS)

@@ -13,7 +13,7 @@ from tests.e2e.fleet import Fleet
 from tests.e2e.victims import attempts, published_once, receive, strays
 from worker.model import UploadState, WorkClass
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 MANY = 24
 

@@ -19,7 +19,7 @@ from worker.media.codes import CODES
 from worker.media.formats import HEAD_BYTES, sniff
 from worker.media.image.metadata import KINDS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 MARK = "CANARY-7731"
 # Codes of a decoder that was crashed, starved or fooled, or of an output that could not be proven.

@@ -11,6 +11,8 @@ from tests import corpus
 from tests.bench import contact_sheet
 from tests.darkroom import Darkroom
 
+pytestmark = pytest.mark.slow
+
 SHOWN = ("jpeg with p3", "png with points and gamma", "heic with nclx rec 2020", "cmyk jpeg", "grey heic", "lab tiff")
 # Levels of 255 that packing at the display copy's quality may cost on average.
 PACKED = 4

@@ -17,7 +17,7 @@ from worker.media.codes import CODES
 from worker.media.formats import format_named, sniff
 from worker.media.image.probe import probe
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 # What the structure alone betrays: refused before any decoder. The others need a decode to be judged.
 _DECODED = frozenset({"avif-lying", "apng-lying", "jpeg-scans-allowed", "png-beyond", "jpeg-profile", "bmp-rle"})

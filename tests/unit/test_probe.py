@@ -21,6 +21,8 @@ from worker.media.image.probe import judge, probe
 from worker.media.limits import MediaLimits
 from worker.media.walk.found import Walked
 
+pytestmark = pytest.mark.slow
+
 
 @functools.cache
 def made(kind: str) -> bytes:

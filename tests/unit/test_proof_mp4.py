@@ -18,6 +18,8 @@ from worker.media import proof
 from worker.media.proof import mp4
 from worker.media.proof.doubt import Doubt
 
+pytestmark = pytest.mark.slow
+
 # The settling pass of our own workshop, by hand: each test changes one thing of it.
 _BARE = (
     *("-map", "0:V:0", "-map", "0:a:0", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1", "-c", "copy"),

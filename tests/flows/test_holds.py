@@ -42,6 +42,12 @@ def lift(house: House, upload_id: str) -> None:
         restrictions.lift(tx, upload_id=upload_id, actor="operator")
 
 
+def due_now(house: House, kind: str, target: str) -> bool:
+    """Whether the job of that kind may be taken at once; `houses.work` would hurry one that waits."""
+    with house.ledger.read() as tx:
+        return bool(houses.job_of(tx, kind, target).not_before <= tx.now)
+
+
 def test_two_holds_keep_and_the_last_release_lets_go(house: House) -> None:
     upload_id = ready(house, keep_for=timedelta(minutes=1))
     hold(house, upload_id, "c1")
@@ -80,6 +86,21 @@ def test_who_asks_for_what_is_held_past_its_day_moves_that_day_no_later(house: H
     later.erasing.begin(upload_id, Trigger.USER)
     assert houses.upload_of(house, upload_id).delete_at == day
     later.ledger.close()
+
+
+def test_an_erasure_that_waits_for_a_hold_goes_on_in_the_moment_of_its_release(house: House) -> None:
+    upload_id = ready(house)
+    house.erasing.begin(upload_id, Trigger.USER)
+    hold(house, upload_id)
+    houses.work(house, rounds=3)
+    assert houses.upload_of(house, upload_id).state is UploadState.ERASING
+    assert not due_now(house, "erase", upload_id)
+
+    house.holding.release(upload_id=upload_id, case_ref="c1")
+
+    assert due_now(house, "erase", upload_id)
+    houses.work(house)
+    assert houses.upload_of(house, upload_id).state is UploadState.ERASED
 
 
 def test_a_release_that_is_typed_wrong_releases_nothing(house: House) -> None:
@@ -172,7 +193,9 @@ def test_a_restricted_upload_is_not_processed_until_it_is_lifted(house: House) -
 
     houses.work(house, rounds=3)
     assert houses.upload_of(house, upload.id).state is UploadState.QUARANTINED
+    assert not due_now(house, "process", upload.id)
     lift(house, upload.id)
+    assert due_now(house, "process", upload.id)
     houses.work(house)
     assert houses.upload_of(house, upload.id).state is UploadState.READY
 

@@ -15,6 +15,7 @@ from worker.errors import NotFound, Refused, StateConflict
 from worker.flows.submit import intake_key
 from worker.ledger import leases
 from worker.ledger.clock import ShiftedClock
+from worker.media.jail import Jail
 from worker.model import ArtifactKind, ArtifactState, UploadState, new_id
 from worker.wiring import House
 
@@ -151,6 +152,19 @@ def test_a_renewed_upload_lives_longer_never_past_the_maximum(house: House) -> N
     # And no renewal goes past two years from its birth
     house.renew({"app": houses.APP, "upload_id": upload.id, "keep_for_s": 730 * 86_400})
     assert last_days() == {730 * DAY}
+
+
+def test_no_renewal_goes_past_what_its_app_may_keep(tmp_path: Path, jail: Jail) -> None:
+    house = houses.build(tmp_path / "home", jail=jail, keep_for=DAY, keep_for_most=20 * DAY)
+    upload = houses.receive(house, samples.png(), keep_for=10 * DAY)
+    houses.work(house)
+    ninth = houses.at(house, ShiftedClock(by=9 * DAY))
+
+    ninth.renew({"app": houses.APP, "upload_id": upload.id, "keep_for_s": 20 * 86_400})
+
+    shown = [copy for copy in houses.copies_of(house, upload.id) if copy.state is ArtifactState.PRESENT]
+    days = {copy.delete_at for copy in shown} | {houses.upload_of(house, upload.id).delete_at}
+    assert days == {upload.created_at + 20 * DAY}
 
 
 def test_what_is_not_ready_is_not_renewed(house: House) -> None:

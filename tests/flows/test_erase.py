@@ -63,10 +63,12 @@ def test_what_is_erased_is_gone_and_a_receipt_says_what_was_seen(house: House) -
 
 def test_an_upload_is_hidden_the_moment_its_erasure_begins(house: House) -> None:
     upload_id = ready(house)
+    before = houses.upload_of(house, upload_id)
 
     begun = house.erasing.begin(upload_id, Trigger.USER)
 
     assert begun.state is UploadState.ERASING
+    assert begun.fence > before.fence  # whoever worked on it writes nothing any more, not even were its state put back
     (shown, *_rest) = [c for c in houses.copies_of(house, upload_id) if c.name == "display"]
     assert shown.delete_at >= begun.created_at
 

@@ -93,6 +93,22 @@ def test_a_shorter_policy_is_told_first_and_moves_what_lives(jail: Jail, tmp_pat
     house.ledger.close()
 
 
+def test_what_an_app_may_keep_at_the_most_moves_what_lives_as_well(jail: Jail, tmp_path: Path) -> None:
+    before = houses.build(tmp_path / "home", jail=jail)
+    upload_id = ready(before, keep_for=50 * DAY)
+    born = houses.upload_of(before, upload_id).created_at
+    before.ledger.close()
+    house = houses.build(tmp_path / "home", jail=jail, keep_for=DAY, keep_for_most=20 * DAY)
+
+    house.repolicing.run(houses.FreeGuard(), apply=True)
+
+    assert {copy.delete_at for copy in houses.copies_of(house, upload_id) if copy.name == "display"} == {
+        born + 20 * DAY
+    }
+    assert houses.upload_of(house, upload_id).delete_at == born + 20 * DAY
+    house.ledger.close()
+
+
 def test_a_longer_policy_extends_nothing_in_silence(jail: Jail, tmp_path: Path) -> None:
     house = house_with(tmp_path / "home", jail, '[rules]\n"rendition.published" = "30d"')
     upload_id = ready(house)

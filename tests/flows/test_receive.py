@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from storage_backends.keys import Key
+from storage_backends.memory import MemoryStorage
 from tests import houses, samples
-from worker.errors import MayflyError, Refused, StateConflict
+from worker.errors import MayflyError, Refused, StateConflict, Unavailable
 from worker.ledger import events, leases
 from worker.ledger.clock import ShiftedClock
 from worker.model import ArtifactKind, ArtifactState, Purpose, Trigger, UploadState, new_id
@@ -132,6 +133,34 @@ def test_an_erasure_waits_for_whoever_still_writes_and_then_finds_nothing(house:
     houses.work(house)
     assert houses.upload_of(house, upload_id).state is UploadState.ERASED
     assert houses.files_below(house.settings.home) == []
+
+
+@pytest.mark.parametrize("place", ["filesystem", "memory"])
+def test_what_lands_after_its_writer_was_given_up_and_the_upload_erased_is_taken_back(house: House, place: str) -> None:
+    """A host that stood still for longer than its lease wakes up in the middle of a write. A disk refuses it, since the
+    file it was writing is gone; what has no such file, as a bucket, takes it, and it must be taken back."""
+    later = houses.at(house, ShiftedClock(by=leases.LEASE + timedelta(seconds=1)))
+    memory = MemoryStorage("media")
+    if place == "memory":
+        for one in (house, later):
+            one.shelf.locations["media"] = memory  # type: ignore[index]
+    upload_id, seen = new_id("upl"), list[UploadState]()
+
+    def erased_meanwhile() -> Iterator[bytes]:
+        yield samples.photo()
+        later.erasing.begin(upload_id, Trigger.USER)
+        houses.work(later)
+        seen.append(houses.upload_of(later, upload_id).state)
+        yield bytes(1000)
+
+    with pytest.raises(Unavailable if place == "filesystem" else StateConflict):
+        houses.receive(house, erased_meanwhile(), upload_id=upload_id)
+
+    # Then what was called erased before those bytes lay there is so after them
+    assert seen == [UploadState.ERASED]
+    assert houses.files_below(house.settings.home) == []
+    assert list(memory.list("")) == []
+    later.ledger.close()
 
 
 def test_an_upload_id_is_taken_once(house: House) -> None:

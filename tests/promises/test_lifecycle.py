@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -321,12 +321,13 @@ def world(jail: Jail, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worl
 
 def test_whatever_happens_in_whatever_order_the_laws_hold(world: World, request: pytest.FixtureRequest) -> None:
     many = request.config.getoption("--whole-corpus")
+    # A few long lives see more than many short ones; one number, so that a change fails for its own sake.
+    lives = (lambda: Lifecycle(world)) if many else seed(20261125)(lambda: Lifecycle(world))
     run_state_machine_as_test(
-        lambda: Lifecycle(world),
+        lives,
         settings=settings(
-            max_examples=600 if many else 12,
-            stateful_step_count=40 if many else 25,
-            derandomize=not many,
+            max_examples=600 if many else 14,
+            stateful_step_count=40,
             database=None,
             deadline=None,
             suppress_health_check=list(HealthCheck),

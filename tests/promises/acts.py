@@ -14,6 +14,7 @@ from worker.ledger import leases, restrictions
 from worker.model import ArtifactKind, ArtifactState, Trigger, UploadState
 
 PNG = samples.png((16, 16))
+BROKEN = PNG[:40]
 MOST = 3
 # Uploads of one example in all; the gone ones stay in the ledger, and every look reads them.
 ALTOGETHER = 7

@@ -277,6 +277,27 @@ def test_a_hold_of_the_backup_is_respected_and_told(site: Site) -> None:
     assert site.files() == []
 
 
+def test_a_hold_that_came_in_the_middle_of_an_erasure_is_respected_and_told(site: Site) -> None:
+    # Given a backup of an upload whose erasure had begun when it was held
+    (held,) = site.taken()
+    house = site.open()
+    house.erasing.begin(held, Trigger.USER)
+    house.holding.place(upload_id=held, case_ref="C", reason="r", authority="a")
+    house.ledger.close()
+    site.back_up()
+    assert site.mayfly("hold", "release", "--upload", held, "--case", "C")[0] == 0
+    site.erase(held)
+    site.restore_backup()
+    copies = site.files()
+
+    # Then the replay does not wait for what cannot end, and with its release it goes
+    done = site.mayfly("restore")[1]
+    assert (done["held"], done["kept"], site.files()) == (1, [held], copies)
+    assert site.mayfly("hold", "release", "--upload", held, "--case", "C")[0] == 0
+    site.erase(held)
+    assert site.files() == []
+
+
 def test_a_replay_that_dies_goes_on_where_it_was(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.flows.restore.PAGE", 1)
     made = site.taken(3)

@@ -20,7 +20,7 @@ from worker.flows.erase import Erase
 from worker.flows.export import Export
 from worker.flows.gate import KNOWN, Gate
 from worker.flows.reconcile import Reconcile
-from worker.ledger import artifacts, cursors, tombstones, uploads
+from worker.ledger import artifacts, cursors, states, tombstones, uploads
 from worker.ledger.database import Ledger
 from worker.ledger.tombstones import Tombstone
 from worker.model import ArtifactState, Trigger, UploadState
@@ -145,6 +145,10 @@ class Restore:
             report.erased_already += upload is not None
             return True
         try:
+            if upload.state is UploadState.ERASING:
+                # A hold that came in the middle of it: nothing goes until its release, so there is nothing to wait for.
+                with self.ledger.read() as tx:
+                    states.permit_erasing(tx, upload.id)
             self.erase.begin(upload.id, Trigger.RESTORE)
         except HoldActive:
             report.held += 1

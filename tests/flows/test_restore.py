@@ -256,15 +256,22 @@ def test_a_ledger_that_was_lost_altogether_is_told_from_the_journal_alone(site: 
     lost.open().ledger.close()
 
 
-def test_a_hold_of_the_backup_is_respected_and_told(site: Site) -> None:
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_hold_of_the_backup_is_respected_and_told(site: Site, begun: bool) -> None:
+    # Given a backup of an upload that is held, whether or not its erasure had begun by then
     (held,) = site.taken()
-    assert site.mayfly("hold", "place", "--upload", held, "--case", "C", "--reason", "r", "--authority", "a")[0] == 0
+    house = site.open()
+    if begun:
+        house.erasing.begin(held, Trigger.USER)
+    house.holding.place(upload_id=held, case_ref="C", reason="r", authority="a")
+    house.ledger.close()
     site.back_up()
     assert site.mayfly("hold", "release", "--upload", held, "--case", "C")[0] == 0
     site.erase(held)
     site.restore_backup()
     copies = site.files()
 
+    # Then the replay does not wait for what cannot end
     done = site.mayfly("restore")[1]
 
     assert (done["held"], done["kept"], site.files()) == (1, [held], copies)
@@ -274,27 +281,6 @@ def test_a_hold_of_the_backup_is_respected_and_told(site: Site) -> None:
     houses.sweep(house)
     assert houses.upload_of(house, held).state is UploadState.ERASED
     house.ledger.close()
-    assert site.files() == []
-
-
-def test_a_hold_that_came_in_the_middle_of_an_erasure_is_respected_and_told(site: Site) -> None:
-    # Given a backup of an upload whose erasure had begun when it was held
-    (held,) = site.taken()
-    house = site.open()
-    house.erasing.begin(held, Trigger.USER)
-    house.holding.place(upload_id=held, case_ref="C", reason="r", authority="a")
-    house.ledger.close()
-    site.back_up()
-    assert site.mayfly("hold", "release", "--upload", held, "--case", "C")[0] == 0
-    site.erase(held)
-    site.restore_backup()
-    copies = site.files()
-
-    # Then the replay does not wait for what cannot end, and with its release it goes
-    done = site.mayfly("restore")[1]
-    assert (done["held"], done["kept"], site.files()) == (1, [held], copies)
-    assert site.mayfly("hold", "release", "--upload", held, "--case", "C")[0] == 0
-    site.erase(held)
     assert site.files() == []
 
 

@@ -200,6 +200,22 @@ def test_a_restricted_upload_is_not_processed_until_it_is_lifted(house: House) -
     assert houses.upload_of(house, upload.id).state is UploadState.READY
 
 
+def test_copies_that_are_made_only_after_their_time_are_due_at_once(house: House) -> None:
+    upload = houses.receive(house, samples.png(), keep_for=timedelta(hours=1))
+    restrict(house, upload.id)
+    later = houses.at(house, ShiftedClock(by=2 * DAY))
+    lift(later, upload.id)
+
+    houses.work(later)
+
+    # The sweep that came with the rest found them due
+    assert houses.upload_of(later, upload.id).state is UploadState.ERASED
+    made = [copy for copy in houses.copies_of(later, upload.id) if copy.kind is ArtifactKind.RENDITION]
+    assert {copy.name for copy in made} == {"display", "share", "thumb"}
+    assert all(copy.created_at < copy.delete_at <= copy.created_at + timedelta(milliseconds=1) for copy in made)
+    later.ledger.close()
+
+
 def test_a_restriction_that_comes_in_mid_processing_keeps_it_from_being_published(house: House) -> None:
     upload = houses.receive(house, samples.png())
 

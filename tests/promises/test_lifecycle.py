@@ -325,17 +325,19 @@ def world(jail: Jail, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worl
 @pytest.mark.parametrize(("kind", "act"), [("erase", "hold"), ("preserve", "erase")])
 def test_at_every_moment_of_a_job_somebody_else_may_act(world: World, kind: str, act: str) -> None:
     machine = Lifecycle(world)
-    for within in range(1, WITHIN[kind] + 1):
-        machine.sent(houses.ANNA, DAY)
-        upload_id = list(machine.known)[-1]
-        if kind == "erase":
-            machine.asked(upload_id)
-        else:
-            machine.held(upload_id, "c1")
-        acts = Meanwhile(kind=kind, within=within, act=lambda to: machine.does(act, to, "c2", 0))
-        machine.do(meanwhile=acts, only=kind)
-        machine.laws_hold()
-    machine.teardown()
+    try:
+        for within in range(1, WITHIN[kind] + 1):
+            machine.sent(houses.ANNA, DAY)
+            upload_id = list(machine.known)[-1]
+            if kind == "erase":
+                machine.asked(upload_id)
+            else:
+                machine.held(upload_id, "c1")
+            acts = Meanwhile(kind=kind, within=within, act=lambda to: machine.does(act, to, "c2", 0))
+            machine.do(meanwhile=acts, only=kind)
+            machine.laws_hold()
+    finally:
+        machine.teardown()
 
 
 def test_whatever_happens_in_whatever_order_the_laws_hold(world: World, request: pytest.FixtureRequest) -> None:

@@ -30,7 +30,7 @@ def last_day(
     rule: Rule, copy: Artifact, upload: Upload, *, state_entered_at: datetime, keep_for: timedelta
 ) -> datetime:
     """What the rule says of this copy. One that came after its time, since its making had to wait, is due at once: no
-    copy has a last day before its birth."""
+    copy has a last day before its birth. (`after_birth` forgives hosts whose clocks differ, and no more.)"""
     by_rule = deadline(
         rule,
         artifact_created_at=copy.created_at,
